@@ -1,0 +1,5 @@
+//! To come.
+use serde::{Deserialize, Serialize};
+/// Text without secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Redacted(String);

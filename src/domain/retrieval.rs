@@ -1,0 +1,69 @@
+//! What was found for an alert: sections of runbooks, and with them the steps that may be recommended.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{RunbookId, StepId};
+use crate::runbook::Step;
+
+/// Which way found a section.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FoundBy {
+    /// The alert's name stands in the runbook's `alerts:` list.
+    AlertName,
+    /// Its vector lies near the alert's.
+    Similarity,
+}
+
+/// One section among the top k.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Retrieved {
+    /// The runbook that the section belongs to.
+    pub runbook_id: RunbookId,
+    /// The runbook's title.
+    pub title: String,
+    /// The runbook's incident type, as in `ConnectionPoolExhaustion`.
+    pub incident_type: Option<String>,
+    /// The section's heading.
+    pub section: String,
+    /// The section's text, markdown.
+    pub content: String,
+    /// The weighted sum of cosines by which it was ranked, -1..=1.
+    pub similarity: f64,
+    /// Which way found it.
+    pub found_by: FoundBy,
+}
+
+/// The answer of a search: the top k sections, best first, and every step of their runbooks.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Retrieval {
+    /// Best first; an exact match of the alert's name comes before any similarity.
+    pub sections: Vec<Retrieved>,
+    /// Every step of every runbook that has a section above, in the order of the runbooks, then of their sections.
+    pub steps: Vec<Step>,
+}
+
+impl Retrieval {
+    /// The step that a model means by `text`, if its runbook was retrieved for this incident.
+    ///
+    /// This is where a model's text becomes a step: by being found, never by being parsed.
+    pub fn step(&self, text: &str) -> Option<&Step> {
+        self.steps.iter().find(|step| step.id.as_str() == text)
+    }
+
+    /// The best section, and by how much it leads the best section of any other runbook.
+    ///
+    /// The score tells whether any runbook covers the alert, the margin whether the first one is right.
+    /// With a single runbook among the top k the margin is its lead over nothing: the whole score.
+    pub fn lead(&self) -> Option<(&Retrieved, f64)> {
+        let best = self.sections.first()?;
+        let next = self.sections.iter().filter(|s| s.runbook_id != best.runbook_id).map(|s| s.similarity);
+        let next = next.fold(0.0_f64, f64::max);
+        Some((best, best.similarity - next))
+    }
+
+    /// The ids of all steps on offer.
+    pub fn step_ids(&self) -> impl Iterator<Item = &StepId> {
+        self.steps.iter().map(|step| &step.id)
+    }
+}

@@ -1,0 +1,96 @@
+//! A runbook: a markdown file that an engineer enjoys reading, and its sections and steps as types.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::alert::Severity;
+use crate::ids::{RunbookId, StepId, ToolName};
+
+/// A whole runbook, as one file holds it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Runbook {
+    /// `id:` of the front matter.
+    pub id: RunbookId,
+    /// `title:` of the front matter.
+    pub title: String,
+    /// `incident_type:`, the classification that this runbook stands for.
+    pub incident_type: String,
+    /// `severity:`, what such an incident usually is.
+    pub severity: Option<Severity>,
+    /// `alerts:`, the exact alert names that map to this runbook.
+    pub alerts: Vec<String>,
+    /// The sections, in the file's order.
+    pub sections: Vec<Section>,
+}
+
+/// One section: the unit of retrieval, a row of `ops_runbooks`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Section {
+    /// The heading.
+    pub name: String,
+    /// The text below it, markdown, without the step's block.
+    pub content: String,
+    /// The action that it carries, if any.
+    pub step: Option<Step>,
+}
+
+/// A section's action: a tool, its bound parameters, and what must hold before and after.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Who it is: runbook and section.
+    pub id: StepId,
+    /// The tool that does it.
+    pub tool: ToolName,
+    /// Each parameter of the tool: fixed here, or left open within bounds.
+    #[serde(default)]
+    pub parameters: BTreeMap<String, Binding>,
+    /// Whether a person must approve it. The deterministic gate.
+    pub destructive: bool,
+    /// A query that must be true before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard: Option<String>,
+    /// A query that must be true after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verify: Option<String>,
+    /// What undoes it, when `verify` fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<Rollback>,
+}
+
+/// What a runbook says of one parameter.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Binding {
+    /// Open: chosen at run time within these bounds, which lie within the tool's own.
+    Open(Bounds),
+    /// Fixed by the runbook: a scalar, or a list of names for `columns`.
+    Fixed(Value),
+}
+
+/// The bounds of an open parameter; which of them apply depends on the parameter's type.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bounds {
+    /// The least value (`integer`, `interval`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min: Option<Value>,
+    /// The greatest value (`integer`, `interval`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<Value>,
+    /// The only values (`enum`, `identifier`, `relation`, `columns`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub one_of: Vec<Value>,
+}
+
+/// The call that undoes a step: a tool with every parameter fixed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rollback {
+    /// The tool.
+    pub tool: ToolName,
+    /// Its parameters, all fixed.
+    #[serde(default)]
+    pub parameters: BTreeMap<String, Value>,
+}

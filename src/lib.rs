@@ -1,0 +1,1 @@
+//! An on-call engineer that lives inside Postgres.
