@@ -1,2 +1,40 @@
-//! Set-up, demo, tests and benchmarks.
-fn main() {}
+//! `cargo demo` and `cargo verify`: see `.cargo/config.toml`.
+
+use std::process::ExitCode;
+
+use pg_test::{Result, demo, setup, verify};
+
+const USAGE: &str = "\
+usage: pg_test COMMAND
+  demo         install what is missing, start a private server, show three alerts become audited decisions
+  demo stop    stop the demo's server and remove its files
+  verify       run every check and test
+  setup        only install and build";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let outcome = match words.as_slice() {
+        ["demo"] => demo::run(),
+        ["demo", "stop"] => demo::stop(),
+        ["verify"] => verify::run(),
+        ["setup"] => set_up(),
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\npg_test: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn set_up() -> Result<()> {
+    let tree = setup::prepare()?;
+    println!("Ready: {}", tree.root().display());
+    Ok(())
+}

@@ -1,0 +1,158 @@
+//! The operating system's packages: what is missing is seen from files, and installed by apt.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::{Server, names, tools};
+use crate::error::{Error, Result};
+use crate::place::{Place, is_root};
+use crate::process::{on_path, run, step, succeeds};
+
+/// What apt runs as root: `$@` are the packages.
+///
+/// Installing Debian's server would also create a cluster `main` and start it. Nobody asked us for one, so creation is
+/// switched off while we install, and the switch is taken away again.
+const INSTALL: &str = r#"
+set -e
+dir=/etc/postgresql-common/createcluster.d
+[ -d $dir ] || made=yes
+mkdir -p $dir
+echo "create_main_cluster = off" > $dir/pg_oncall.conf
+trap 'rm -f $dir/pg_oncall.conf; [ -z "$made" ] || rmdir --ignore-fail-on-non-empty $dir' EXIT
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends "$@"
+"#;
+
+/// Installs what is missing and gives the Postgres to build for.
+pub fn install_missing(place: &Place) -> Result<Server> {
+    let before = Server::find();
+    let missing = missing(place, before.as_ref());
+    if missing.is_empty() {
+        return before.ok_or_else(|| unusable("no pg_config was found"));
+    }
+    let why: Vec<String> = missing
+        .iter()
+        .map(|(package, why)| format!("    {package:26} {why}"))
+        .collect();
+    step(&format!(
+        "Installing packages that are missing:\n{}",
+        why.join("\n")
+    ));
+    install(
+        &missing
+            .iter()
+            .map(|(package, _)| package.as_str())
+            .collect::<Vec<_>>(),
+    )?;
+    Server::find()
+        .filter(|server| server.has_headers() && server.has_programs())
+        .ok_or_else(|| unusable("it is still not complete after the installation"))
+}
+
+/// Installs these packages as root, ourselves or by sudo.
+pub fn install(packages: &[&str]) -> Result<()> {
+    let by_hand = format!(
+        "install them yourself and run this again:\n    apt-get install {}",
+        packages.join(" ")
+    );
+    if !on_path("apt-get") {
+        return Err(Error::SetUp(format!("There is no apt-get here; {by_hand}")));
+    }
+    let mut command = if is_root()? {
+        Command::new("/bin/sh")
+    } else if on_path("sudo") {
+        let mut sudo = Command::new("sudo");
+        sudo.arg("/bin/sh");
+        sudo
+    } else {
+        return Err(Error::SetUp(format!(
+            "Packages are missing, and this is neither root nor is there sudo; {by_hand}"
+        )));
+    };
+    let outcome = run(command.args(["-c", INSTALL, "sh"]).args(packages));
+    outcome.map_err(|_| {
+        Error::SetUp(format!(
+            "apt-get could not install the packages (see above); {by_hand}"
+        ))
+    })
+}
+
+/// The packages that are missing, each with what it is for.
+fn missing(place: &Place, server: Option<&Server>) -> Vec<(String, &'static str)> {
+    let mut missing = Vec::new();
+    let mut need = |there: bool, package: &str, why| {
+        if !there {
+            missing.push((package.to_owned(), why));
+        }
+    };
+    let major = server.map_or(15, |server| server.major);
+    need(
+        server.is_some_and(Server::has_programs),
+        &format!("postgresql-{major}"),
+        "the server",
+    );
+    need(
+        server.is_some_and(Server::has_headers),
+        &format!("postgresql-server-dev-{major}"),
+        "its headers",
+    );
+    need(
+        on_path("cc") && on_path("make"),
+        "build-essential",
+        "a C compiler and make, for pgvector and the linker",
+    );
+    need(
+        has_libclang(),
+        "libclang-dev",
+        "reads Postgres' headers for pgrx",
+    );
+    if !tools::has_cargo_pgrx(place) {
+        need(
+            on_path("pkg-config"),
+            "pkg-config",
+            "finds OpenSSL when cargo-pgrx is built",
+        );
+        need(
+            has_openssl_headers(),
+            "libssl-dev",
+            "OpenSSL's headers, for cargo-pgrx",
+        );
+    }
+    missing
+}
+
+/// libclang and the headers that come with the compiler, where Debian, and `LIBCLANG_PATH`, put them.
+fn has_libclang() -> bool {
+    let has_library = |dir: &Path| {
+        names(dir)
+            .iter()
+            .any(|name| name.starts_with("libclang") && name.contains(".so"))
+    };
+    if std::env::var_os("LIBCLANG_PATH").is_some() || cfg!(target_os = "macos") {
+        return true;
+    }
+    let usr_lib = Path::new("/usr/lib");
+    let llvm = names(usr_lib)
+        .into_iter()
+        .filter(|name| name.starts_with("llvm"))
+        .map(|name| usr_lib.join(name));
+    llvm.into_iter().any(|dir| {
+        let lib = dir.join("lib");
+        let builtin = names(&lib.join("clang"));
+        has_library(&lib)
+            && builtin
+                .iter()
+                .any(|v| lib.join("clang").join(v).join("include/stddef.h").exists())
+    }) || (has_library(Path::new("/usr/lib64")) && on_path("clang"))
+}
+
+fn has_openssl_headers() -> bool {
+    on_path("pkg-config") && succeeds(Command::new("pkg-config").args(["--exists", "openssl"]))
+}
+
+fn unusable(why: &str) -> Error {
+    Error::SetUp(format!(
+        "No usable Postgres 15 to 18: {why}.\nInstall one with its server headers and name its pg_config in PG_CONFIG."
+    ))
+}
