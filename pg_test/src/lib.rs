@@ -9,6 +9,7 @@ pub mod error;
 pub mod place;
 pub mod process;
 pub mod setup;
+pub mod stub_pod;
 pub mod verify;
 
 pub use cluster::{Cluster, Options};
