@@ -1,9 +1,69 @@
 //! A runbook: a markdown file that an engineer enjoys reading, and its sections and steps as types.
+//!
+//! # The format
+//!
+//! ````markdown
+//! ---
+//! id: RB-001
+//! title: Connection pool exhaustion
+//! incident_type: ConnectionPoolExhaustion
+//! severity: P1
+//! alerts: [PgBouncerPoolExhausted]
+//! ---
+//!
+//! What this is about. Text above the first section is a section named "Overview".
+//!
+//! ## Raise the pool size
+//!
+//! What the step does, when it helps and when it does not: a section is found by its prose.
+//!
+//! ```yaml step
+//! tool: pgbouncer_set
+//! parameters:
+//!   server: pgbouncer
+//!   setting: default_pool_size
+//!   value: {min: 60, max: 120}
+//! destructive: false
+//! guard: SELECT …
+//! verify: SELECT …
+//! rollback:
+//!   tool: pgbouncer_set
+//!   parameters: {server: pgbouncer, setting: default_pool_size, value: 50}
+//! ```
+//! ````
+//!
+//! - The front matter is YAML between two lines of `---`. `severity` and `alerts` may be left out, and so may `title`
+//!   when a `# Title` stands above everything else. Where both are, they must say the same: the file has one title,
+//!   and it is the field, not a section.
+//! - A section starts with `##` at the top level of the document (CommonMark): not inside a code fence, a list or a
+//!   quotation. Deeper headings belong to the section. Names differ, and so do their slugs.
+//! - A section is a step when it ends with a fenced block whose info string is exactly `yaml step`. Any other block,
+//!   one of plain `yaml` too, is prose. The block ends its section, so the prose is one piece and comes first.
+//! - In the block, `tool` and `destructive` must be there; `parameters` must name every parameter of the tool. A
+//!   parameter is fixed by a value, or left open within bounds: `{min, max}` or `{one_of}`, always complete.
+//! - An unknown key is an error everywhere: a `gaurd` that nobody reads is a guard that does not hold.
+//!
+//! [`parse`] reads this, [`parse_checked`] also checks the steps against the catalogue of tools; the errors of both
+//! carry file and line. [`render`] writes it.
+
+mod error;
+mod fields;
+mod parse;
+mod render;
+#[cfg(test)]
+mod shipped;
+#[cfg(test)]
+mod tests;
+mod yaml;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+pub use error::{Problem, RunbookError};
+pub use parse::{parse, parse_checked};
+pub use render::render;
 
 use crate::alert::Severity;
 use crate::ids::{RunbookId, StepId, ToolName};
@@ -28,7 +88,7 @@ pub struct Runbook {
 /// One section: the unit of retrieval, a row of `ops_runbooks`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Section {
-    /// The heading.
+    /// The heading, as it is written; "Overview" for the text above the first one.
     pub name: String,
     /// The text below it, markdown, without the step's block.
     pub content: String,
