@@ -1,1 +1,214 @@
-//! To come.
+//! The router: what may happen without a person, decided by rules and never by a model.
+//!
+//! [`decide`] is a pure function. It takes the model's reply unchecked, evaluates every condition of the policy in a
+//! fixed order, and lets the actions through only if all of them hold. The list of conditions is the explanation that the
+//! page, the audit row and `explain_route` show.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::alert::Severity;
+use crate::ids::StepId;
+use crate::retrieval::Retrieval;
+use crate::triage::Triage;
+
+mod conditions;
+mod rules;
+#[cfg(test)]
+mod tests;
+
+pub use rules::{DEFAULT, Policy, select};
+
+/// Whether the pipeline itself is still good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Breaker {
+    /// It is.
+    Closed,
+    /// It is not: everything escalates.
+    Open,
+}
+
+/// What may be done without asking (`oncall.autonomy`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Autonomy {
+    /// Nothing: everything escalates.
+    Off,
+    /// Decisions are made, and what would be done is recorded instead of done.
+    DryRun,
+    /// What policy lets through is done.
+    On,
+}
+
+impl Autonomy {
+    /// As the setting writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::DryRun => "dry_run",
+            Self::On => "on",
+        }
+    }
+}
+
+/// Where an incident goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Route {
+    /// The approved actions are carried out.
+    Autonomous,
+    /// A person is paged.
+    Escalate,
+}
+
+impl Route {
+    /// As `incident_audit.routing_decision` has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Autonomous => "autonomous",
+            Self::Escalate => "escalate",
+        }
+    }
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Everything that the decision depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct Case<'a> {
+    /// What the triage came to, unchecked.
+    pub triage: &'a Triage,
+    /// What was retrieved for this incident: the only steps that exist for it.
+    pub retrieval: &'a Retrieval,
+    /// The rules in force, see [`select`].
+    pub policy: &'a Policy,
+    /// The state of the breaker.
+    pub breaker: Breaker,
+    /// The setting.
+    pub autonomy: Autonomy,
+    /// How many actions were started in the hour before, over all incidents.
+    pub actions_last_hour: u32,
+}
+
+/// One condition of the policy, in the order in which all of them are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rule {
+    /// The model gave an answer.
+    ModelAnswered,
+    /// The answer could be read.
+    AnswerParsed,
+    /// The confidence is a number from 0 to 1.
+    ConfidenceIsValid,
+    /// It is at least the policy's threshold.
+    ConfidenceReachesThreshold,
+    /// There is something to do. On its own, since "every action is safe" is also true of no actions.
+    HasActions,
+    /// Every action is a step of a retrieved runbook.
+    ActionsAreKnown,
+    /// No action is named twice.
+    ActionsAreDistinct,
+    /// Every action is a step that needs no person's approval.
+    ActionsAreSafe,
+    /// The pipeline is healthy.
+    BreakerClosed,
+    /// Autonomy is not off.
+    AutonomyNotOff,
+    /// The budget of actions holds out.
+    BudgetLeft,
+}
+
+impl Rule {
+    /// Its name, as `explain_route` shows it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ModelAnswered => "model_answered",
+            Self::AnswerParsed => "answer_parsed",
+            Self::ConfidenceIsValid => "confidence_is_valid",
+            Self::ConfidenceReachesThreshold => "confidence_reaches_threshold",
+            Self::HasActions => "has_actions",
+            Self::ActionsAreKnown => "actions_are_known",
+            Self::ActionsAreDistinct => "actions_are_distinct",
+            Self::ActionsAreSafe => "actions_are_safe",
+            Self::BreakerClosed => "breaker_closed",
+            Self::AutonomyNotOff => "autonomy_not_off",
+            Self::BudgetLeft => "budget_left",
+        }
+    }
+}
+
+/// One condition, evaluated.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Condition {
+    /// Which one.
+    pub name: Rule,
+    /// What was found.
+    pub value: String,
+    /// What it must be.
+    pub bound: String,
+    /// Whether it is.
+    pub pass: bool,
+    /// The same as a sentence, for the page.
+    pub reason: String,
+}
+
+/// A step that may be carried out: policy let it through.
+///
+/// Only this module makes one, so that whatever carries out actions cannot be handed one that nobody approved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Approved(StepId);
+
+impl Approved {
+    /// The step.
+    pub fn step(&self) -> &StepId {
+        &self.0
+    }
+}
+
+/// What the router decided, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Decision {
+    /// Where the incident goes.
+    pub route: Route,
+    /// Every condition, in the order of [`Rule`].
+    pub conditions: Vec<Condition>,
+    /// What to carry out, in the model's order; empty unless the route is autonomous.
+    pub actions: Vec<Approved>,
+    /// The policy that decided.
+    pub policy_version: i64,
+    /// Whether the actions are carried out or only recorded.
+    pub autonomy: Autonomy,
+}
+
+impl Decision {
+    /// The sentences that say why the incident escalates; none when it does not.
+    pub fn objections(&self) -> impl Iterator<Item = &str> {
+        self.conditions.iter().filter(|condition| !condition.pass).map(|condition| condition.reason.as_str())
+    }
+}
+
+/// Decide. The same case gives the same decision and the same reasons, always.
+///
+/// Every condition is evaluated whatever the others say, so that the page shows all that is wrong at once.
+pub fn decide(case: &Case) -> Decision {
+    let conditions = conditions::evaluate(case);
+    let mut route = if conditions.iter().all(|c| c.pass) { Route::Autonomous } else { Route::Escalate };
+    let mut actions = Vec::new();
+    if route == Route::Autonomous {
+        let named = &case.triage.reply.recommended_actions;
+        actions = named.iter().filter_map(|text| case.retrieval.step(text)).map(|s| Approved(s.id.clone())).collect();
+        // Cannot differ while the conditions are right; if it ever does, a person looks.
+        if actions.len() != named.len() {
+            route = Route::Escalate;
+            actions.clear();
+        }
+    }
+    Decision { route, conditions, actions, policy_version: case.policy.version, autonomy: case.autonomy }
+}
