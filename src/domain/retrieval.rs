@@ -41,6 +41,9 @@ pub struct Retrieval {
     pub sections: Vec<Retrieved>,
     /// Every step of every runbook that has a section above, in the order of the runbooks, then of their sections.
     pub steps: Vec<Step>,
+    /// The best similarity of any other runbook than the first one's, among all candidates: the top k may well be
+    /// sections of a single runbook.
+    pub runner_up: Option<f64>,
 }
 
 impl Retrieval {
@@ -54,12 +57,10 @@ impl Retrieval {
     /// The best section, and by how much it leads the best section of any other runbook.
     ///
     /// The score tells whether any runbook covers the alert, the margin whether the first one is right.
-    /// With a single runbook among the top k the margin is its lead over nothing: the whole score.
+    /// Where there is no other runbook the margin is the lead over nothing: the whole score.
     pub fn lead(&self) -> Option<(&Retrieved, f64)> {
         let best = self.sections.first()?;
-        let next = self.sections.iter().filter(|s| s.runbook_id != best.runbook_id).map(|s| s.similarity);
-        let next = next.fold(0.0_f64, f64::max);
-        Some((best, best.similarity - next))
+        Some((best, best.similarity - self.runner_up.unwrap_or(0.0)))
     }
 
     /// The ids of all steps on offer.
