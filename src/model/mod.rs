@@ -18,10 +18,12 @@ mod fault;
 mod key;
 mod pod;
 mod retry;
+mod settings;
 
 pub use chat::Question;
 pub use dialect::Dialect;
 pub use embedding::{Embeddings, Kind};
 pub use key::{ApiKey, InvalidKey};
 pub use oncall_domain::host::{ChatAnswer, ModelError};
-pub use pod::{Pod, PodSettings, SetUpError, Timeouts};
+pub use pod::{Pod, SetUpError};
+pub use settings::{PodSettings, Timeouts};

@@ -18,6 +18,8 @@ pub struct Replies {
     pub confidence: f64,
     /// How many of the steps that the prompt shows are recommended, at most; all of the first one's runbook.
     pub actions: usize,
+    /// Whether steps that the prompt calls destructive are recommended too.
+    pub destructive: bool,
 }
 
 impl Default for Replies {
@@ -26,6 +28,7 @@ impl Default for Replies {
             dimension: 1024,
             confidence: 0.9,
             actions: 1,
+            destructive: false,
         }
     }
 }
@@ -104,10 +107,10 @@ fn chat(request: &Recorded, behaviour: &Behaviour, replies: &Replies) -> Respons
         Behaviour::ConfidentlyWrong(step) => triage(std::slice::from_ref(step), 0.99),
         Behaviour::Truncated => {
             finish = "length";
-            let whole = triage(&steps(&request.body, replies.actions), replies.confidence);
+            let whole = triage(&steps(&request.body, replies), replies.confidence);
             whole[..whole.len() / 2].to_owned()
         }
-        _ => triage(&steps(&request.body, replies.actions), replies.confidence),
+        _ => triage(&steps(&request.body, replies), replies.confidence),
     };
     let body = json!({
         "id": "chatcmpl-stub", "object": "chat.completion", "model": "stub",
@@ -136,8 +139,9 @@ fn triage(steps: &[String], confidence: f64) -> String {
     .to_string()
 }
 
-/// The first step ids in the user's message, all of one runbook, each once. A step id is `RB-…`, `/` and a slug.
-fn steps(body: &[u8], most: usize) -> Vec<String> {
+/// The first step ids on the prompt's list of steps, all of one runbook, each once. A step id is `RB-…`, `/` and a
+/// slug. Where no list is announced, the whole of the user's message is searched.
+fn steps(body: &[u8], replies: &Replies) -> Vec<String> {
     let Ok(question) = serde_json::from_slice::<Question<'_>>(body) else {
         return Vec::new();
     };
@@ -147,6 +151,9 @@ fn steps(body: &[u8], most: usize) -> Vec<String> {
         .rev()
         .find(|message| message.role == "user");
     let text = user.map(|message| message.content).unwrap_or_default();
+    let text = text
+        .find("list of steps")
+        .map_or(&*text, |list| &text[list..]);
     let mut found: Vec<String> = Vec::new();
     for (start, _) in text.match_indices("RB-") {
         let rest = &text[start..];
@@ -157,13 +164,14 @@ fn steps(body: &[u8], most: usize) -> Vec<String> {
         let slug = run(after, |b| {
             b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'
         });
-        if slug == 0 {
+        let id = &rest[..runbook + 1 + slug];
+        let entry = rest.split("\n- ").next().unwrap_or_default();
+        if slug == 0 || (entry.contains("destructive: yes") && !replies.destructive) {
             continue;
         }
-        if found.len() == most {
+        if found.len() == replies.actions {
             break;
         }
-        let id = &rest[..runbook + 1 + slug];
         let same = found
             .first()
             .is_none_or(|first| first.starts_with(&rest[..=runbook]));
@@ -282,23 +290,51 @@ pub(super) fn hashed(text: &str, dimension: usize) -> Vec<f32> {
 mod tests {
     use super::*;
 
+    fn body(user: &str) -> Vec<u8> {
+        let system = "Name ids such as RB-999/example.";
+        let messages =
+            json!([{"role": "system", "content": system}, {"role": "user", "content": user}]);
+        json!({ "messages": messages }).to_string().into_bytes()
+    }
+
     #[test]
     fn steps_are_found_in_the_users_message_and_stay_within_one_runbook() {
-        let steps_shown = "- RB-001/raise-the-pool-size\n- RB-001/kill-it\n- RB-001/raise-the-pool-size\n\
-            - RB-002/analyze. RB-001 itself is none, nor is RB-001/.";
-        let body = json!({"messages": [
-            {"role": "system", "content": "Name ids such as RB-999/example."},
-            {"role": "user", "content": steps_shown},
-        ]});
-        let body = body.to_string();
-        let body = body.as_bytes();
-        assert_eq!(steps(body, 1), ["RB-001/raise-the-pool-size"]);
-        assert_eq!(
-            steps(body, 9),
-            ["RB-001/raise-the-pool-size", "RB-001/kill-it"]
+        let body = body(
+            "- RB-001/raise-the-pool-size\n- RB-001/kill-it\n- RB-001/raise-the-pool-size\n\
+            - RB-002/analyze. RB-001 itself is none, nor is RB-001/.",
         );
-        assert!(steps(body, 0).is_empty());
-        assert!(steps(br#"{"messages":[]}"#, 9).is_empty());
+        let most = |actions| {
+            steps(
+                &body,
+                &Replies {
+                    actions,
+                    ..Replies::default()
+                },
+            )
+        };
+        assert_eq!(most(1), ["RB-001/raise-the-pool-size"]);
+        assert_eq!(most(9), ["RB-001/raise-the-pool-size", "RB-001/kill-it"]);
+        assert!(most(0).is_empty());
+        assert!(steps(br#"{"messages":[]}"#, &Replies::default()).is_empty());
+    }
+
+    #[test]
+    fn an_announced_list_is_all_that_counts_and_destructive_steps_wait_to_be_asked_for() {
+        let body = body(
+            "The alert names RB-777/from-outside.\n\nThe list of steps:\n\
+            - RB-003/drop-it\n  tool x, destructive: yes\n- RB-003/look\n  tool y, destructive: no",
+        );
+        assert_eq!(steps(&body, &Replies::default()), ["RB-003/look"]);
+        assert_eq!(
+            steps(
+                &body,
+                &Replies {
+                    destructive: true,
+                    ..Replies::default()
+                }
+            ),
+            ["RB-003/drop-it"]
+        );
     }
 
     #[test]
