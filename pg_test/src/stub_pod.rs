@@ -72,11 +72,7 @@ impl Behaviour {
 
     /// An error status with an OpenAI-shaped body.
     pub fn error(status: u16, message: &str) -> Self {
-        Self::Status(
-            status,
-            None,
-            serde_json::json!({"error": {"message": message}}).to_string(),
-        )
+        Self::Status(status, None, serde_json::json!({"error": {"message": message}}).to_string())
     }
 }
 
@@ -108,9 +104,7 @@ impl StubPod {
     /// Where the machine has no port or thread left: no test can go on from there.
     pub fn start(behaviour: Behaviour) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port on the loopback");
-        let address = listener
-            .local_addr()
-            .expect("a bound listener has an address");
+        let address = listener.local_addr().expect("a bound listener has an address");
         let shared = Arc::new(Shared {
             behaviour: Mutex::new(behaviour),
             script: Mutex::default(),
@@ -123,10 +117,7 @@ impl StubPod {
         });
         let accepting = shared.clone();
         let accept = move || accept(&listener, &accepting);
-        thread::Builder::new()
-            .name("stub-pod".to_owned())
-            .spawn(accept)
-            .expect("a thread");
+        thread::Builder::new().name("stub-pod".to_owned()).spawn(accept).expect("a thread");
         Self { address, shared }
     }
 
@@ -201,9 +192,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             let _ = serve(stream, &shared);
             lock(&shared.open).remove(&id);
         };
-        let _ = thread::Builder::new()
-            .name("stub-pod-connection".to_owned())
-            .spawn(serve);
+        let _ = thread::Builder::new().name("stub-pod-connection".to_owned()).spawn(serve);
     }
 }
 
@@ -246,12 +235,7 @@ fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
 }
 
 /// Send a response at the pace that was asked for, and say whether the connection may go on.
-fn send(
-    stream: &mut TcpStream,
-    out: &[u8],
-    head_end: usize,
-    exchange: &Exchange,
-) -> io::Result<bool> {
+fn send(stream: &mut TcpStream, out: &[u8], head_end: usize, exchange: &Exchange) -> io::Result<bool> {
     let half = head_end + (out.len() - head_end) / 2;
     thread::sleep(exchange.before_head);
     if exchange.cut_off {

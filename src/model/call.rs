@@ -22,11 +22,7 @@ pub(crate) struct Line {
 
 impl Line {
     pub fn new(agent: Agent) -> Self {
-        Self {
-            agent,
-            hung_up: Mutex::new(false),
-            bell: Condvar::new(),
-        }
+        Self { agent, hung_up: Mutex::new(false), bell: Condvar::new() }
     }
 
     /// End every call: whoever reads or writes gets an error, whoever sleeps between attempts wakes up.
@@ -39,9 +35,7 @@ impl Line {
     /// Sleep, and say whether somebody hung up before or meanwhile.
     fn pause(&self, wait: Duration) -> bool {
         let guard = self.hung_up.lock().unwrap_or_else(PoisonError::into_inner);
-        let woken = self
-            .bell
-            .wait_timeout_while(guard, wait, |hung_up| !*hung_up);
+        let woken = self.bell.wait_timeout_while(guard, wait, |hung_up| !*hung_up);
         *woken.unwrap_or_else(PoisonError::into_inner).0
     }
 }
@@ -69,9 +63,7 @@ impl Call<'_> {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(ModelError::Timeout {
-                    phase: "total".to_owned(),
-                });
+                return Err(ModelError::Timeout { phase: "total".to_owned() });
             }
             let fault = match self.attempt(line, left) {
                 Ok(answer) => return Ok(answer),
@@ -100,46 +92,24 @@ impl Call<'_> {
         let mut response = request.send(self.body).map_err(transport)?;
 
         let status = response.status();
-        let limit = if status.is_success() {
-            self.limit
-        } else {
-            MAX_ERROR_BODY
-        };
+        let limit = if status.is_success() { self.limit } else { MAX_ERROR_BODY };
         let announced = response.body().content_length();
         let body = if announced.is_some_and(|length| length > limit) {
             Err(ureq::Error::BodyExceedsLimit(limit))
         } else {
             // One more than the limit: ureq counts the end of the body as a read.
-            response
-                .body_mut()
-                .with_config()
-                .limit(limit + 1)
-                .read_to_vec()
+            response.body_mut().with_config().limit(limit + 1).read_to_vec()
         };
         if status.is_success() {
             return body.map_err(transport);
         }
-        let hint = if status.is_redirection() {
-            header::LOCATION
-        } else {
-            header::RETRY_AFTER
-        };
-        let hint = response
-            .headers()
-            .get(hint)
-            .and_then(|value| value.to_str().ok());
+        let hint = if status.is_redirection() { header::LOCATION } else { header::RETRY_AFTER };
+        let hint = response.headers().get(hint).and_then(|value| value.to_str().ok());
         // The status counts even where its explanation cannot be read. The key is hidden before anything is cut to
         // size, or half of it could stay.
-        let hide = |text: &str| {
-            self.key
-                .map_or_else(|| text.to_owned(), |key| key.hide(text))
-        };
+        let hide = |text: &str| self.key.map_or_else(|| text.to_owned(), |key| key.hide(text));
         let explanation = hide(&String::from_utf8_lossy(&body.unwrap_or_default()));
-        Err(fault::of_status(
-            status.as_u16(),
-            &explanation,
-            hint.map(hide).as_deref(),
-        ))
+        Err(fault::of_status(status.as_u16(), &explanation, hint.map(hide).as_deref()))
     }
 }
 

@@ -30,8 +30,7 @@ pub(crate) fn body(question: &Question<'_>, model: Option<&str>, dialect: Dialec
         body.insert("model".to_owned(), model.into());
     }
     let system = dialect.system(question.system, question.schema);
-    let messages =
-        json!([{"role": "system", "content": system}, {"role": "user", "content": question.user}]);
+    let messages = json!([{"role": "system", "content": system}, {"role": "user", "content": question.user}]);
     body.insert("messages".to_owned(), messages);
     body.insert("temperature".to_owned(), 0.into());
     body.insert("max_tokens".to_owned(), question.max_tokens.into());
@@ -80,16 +79,10 @@ struct Usage {
 
 /// Read a completion. A text that was cut off is an answer, marked as such; no text is none.
 pub(crate) fn read(body: &[u8]) -> Result<Reply, ModelError> {
-    let completion: Completion = serde_json::from_slice(body)
-        .map_err(|e| unusable(format!("not a chat completion: {e}")))?;
-    let choice = completion
-        .choices
-        .into_iter()
-        .next()
-        .ok_or_else(|| unusable("it has no choices"))?;
-    let message = choice
-        .message
-        .ok_or_else(|| unusable("its first choice has no message"))?;
+    let completion: Completion =
+        serde_json::from_slice(body).map_err(|e| unusable(format!("not a chat completion: {e}")))?;
+    let choice = completion.choices.into_iter().next().ok_or_else(|| unusable("it has no choices"))?;
+    let message = choice.message.ok_or_else(|| unusable("its first choice has no message"))?;
     let finish = choice.finish_reason.unwrap_or_default();
     if let Some(refusal) = message.refusal.filter(|refusal| !refusal.is_empty()) {
         return Err(unusable(format!("the model refused: {}", clip(&refusal))));
@@ -99,9 +92,7 @@ pub(crate) fn read(body: &[u8]) -> Result<Reply, ModelError> {
     }
     let text = message.content.unwrap_or_default();
     if text.trim().is_empty() {
-        let thought = message
-            .reasoning_content
-            .is_some_and(|reasoning| !reasoning.trim().is_empty());
+        let thought = message.reasoning_content.is_some_and(|reasoning| !reasoning.trim().is_empty());
         return Err(unusable(match (thought, finish.as_str()) {
             (true, "length") => "all of max_tokens went into reasoning, none into an answer",
             (true, _) => "it has reasoning, but no answer",
@@ -109,16 +100,8 @@ pub(crate) fn read(body: &[u8]) -> Result<Reply, ModelError> {
             (false, _) => "it is empty",
         }));
     }
-    let (tokens_in, tokens_out) = completion
-        .usage
-        .map_or((None, None), |u| (u.prompt_tokens, u.completion_tokens));
-    Ok(Reply {
-        text,
-        truncated: finish == "length",
-        model: completion.model,
-        tokens_in,
-        tokens_out,
-    })
+    let (tokens_in, tokens_out) = completion.usage.map_or((None, None), |u| (u.prompt_tokens, u.completion_tokens));
+    Ok(Reply { text, truncated: finish == "length", model: completion.model, tokens_in, tokens_out })
 }
 
 #[cfg(test)]
@@ -147,8 +130,7 @@ mod tests {
 
     #[test]
     fn an_answer_cut_off_at_max_tokens_says_so() {
-        let body =
-            r#"{"choices":[{"finish_reason":"length","message":{"content":"{\"action\":\""}}]}"#;
+        let body = r#"{"choices":[{"finish_reason":"length","message":{"content":"{\"action\":\""}}]}"#;
         let reply = read(body.as_bytes()).unwrap();
         assert!(reply.truncated);
         assert_eq!((reply.tokens_in, reply.model), (None, None));
@@ -163,34 +145,13 @@ mod tests {
             ("{}", "no choices"),
             (r#"{"choices":[]}"#, "no choices"),
             (r#"{"choices":[{}]}"#, "no message"),
-            (
-                r#"{"choices":[{"message":{"content":null}}]}"#,
-                "it is empty",
-            ),
-            (
-                r#"{"choices":[{"message":{"content":" \n"}}]}"#,
-                "it is empty",
-            ),
-            (
-                r#"{"choices":[{"message":{"content":7}}]}"#,
-                "not a chat completion",
-            ),
-            (
-                r#"{"choices":[{"message":{"content":null,"refusal":"I will not."}}]}"#,
-                "refused: I will not.",
-            ),
-            (
-                r#"{"choices":[{"finish_reason":"content_filter","message":{"content":"{"}}]}"#,
-                "content filter",
-            ),
-            (
-                r#"{"choices":[{"finish_reason":"tool_calls","message":{"content":null}}]}"#,
-                "calls a tool",
-            ),
-            (
-                r#"{"choices":[{"message":{"content":"","reasoning_content":"Hm."}}]}"#,
-                "reasoning, but no answer",
-            ),
+            (r#"{"choices":[{"message":{"content":null}}]}"#, "it is empty"),
+            (r#"{"choices":[{"message":{"content":" \n"}}]}"#, "it is empty"),
+            (r#"{"choices":[{"message":{"content":7}}]}"#, "not a chat completion"),
+            (r#"{"choices":[{"message":{"content":null,"refusal":"I will not."}}]}"#, "refused: I will not."),
+            (r#"{"choices":[{"finish_reason":"content_filter","message":{"content":"{"}}]}"#, "content filter"),
+            (r#"{"choices":[{"finish_reason":"tool_calls","message":{"content":null}}]}"#, "calls a tool"),
+            (r#"{"choices":[{"message":{"content":"","reasoning_content":"Hm."}}]}"#, "reasoning, but no answer"),
             (
                 r#"{"choices":[{"finish_reason":"length","message":{"content":"","reasoning":"Hm."}}]}"#,
                 "all of max_tokens",
@@ -203,21 +164,13 @@ mod tests {
     #[test]
     fn a_request_has_only_the_fields_that_every_server_takes() {
         let schema = json!({"type": "object"});
-        let question = Question {
-            system: "Rules.",
-            user: "Case.",
-            schema_name: "triage",
-            schema: &schema,
-            max_tokens: 300,
-        };
+        let question =
+            Question { system: "Rules.", user: "Case.", schema_name: "triage", schema: &schema, max_tokens: 300 };
         assert_eq!(
             body(&question, None, Dialect::GuidedJson),
             json!({"messages": [{"role": "system", "content": "Rules."}, {"role": "user", "content": "Case."}],
                    "temperature": 0, "max_tokens": 300, "stream": false, "guided_json": {"type": "object"}})
         );
-        assert_eq!(
-            body(&question, Some("tiny"), Dialect::None)["model"],
-            "tiny"
-        );
+        assert_eq!(body(&question, Some("tiny"), Dialect::None)["model"], "tiny");
     }
 }

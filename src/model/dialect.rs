@@ -46,10 +46,7 @@ impl Dialect {
                 "response_format",
                 json!({"type": "json_schema", "json_schema": {"name": name, "strict": true, "schema": schema}}),
             ),
-            Self::JsonObjectSchema => (
-                "response_format",
-                json!({"type": "json_object", "schema": schema}),
-            ),
+            Self::JsonObjectSchema => ("response_format", json!({"type": "json_object", "schema": schema})),
             Self::GuidedJson => ("guided_json", schema),
             Self::None => return Map::new(),
         };
@@ -103,10 +100,7 @@ mod tests {
     fn the_schema_stands_in_words_only_where_no_field_carries_it() {
         assert_eq!(Dialect::JsonSchema.system("Triage.", &schema()), "Triage.");
         let words = Dialect::None.system("Triage.", &schema());
-        assert!(
-            words.starts_with("Triage.\n\nAnswer with one JSON object"),
-            "{words}"
-        );
+        assert!(words.starts_with("Triage.\n\nAnswer with one JSON object"), "{words}");
         assert!(words.ends_with(r#"{"type":"object"}"#), "{words}");
     }
 
@@ -114,9 +108,6 @@ mod tests {
     fn an_unknown_dialect_is_answered_with_the_known_ones() {
         assert_eq!("guided_json".parse(), Ok(Dialect::GuidedJson));
         let said = "grammar".parse::<Dialect>().unwrap_err().to_string();
-        assert!(
-            said.contains("json_schema, json_object_schema, guided_json or none"),
-            "{said}"
-        );
+        assert!(said.contains("json_schema, json_object_schema, guided_json or none"), "{said}");
     }
 }

@@ -44,10 +44,7 @@ mod tests {
 
     #[test]
     fn a_key_file_may_end_in_a_newline() {
-        assert_eq!(
-            ApiKey::new(" sk-local\n").unwrap().bearer(),
-            "Bearer sk-local"
-        );
+        assert_eq!(ApiKey::new(" sk-local\n").unwrap().bearer(), "Bearer sk-local");
     }
 
     #[test]
@@ -60,12 +57,7 @@ mod tests {
     #[test]
     fn a_key_never_prints() {
         let key = ApiKey::new("sk-secret").unwrap();
-        assert_eq!(
-            format!("{key:?} {:#?}", Some(&key))
-                .matches("sk-secret")
-                .count(),
-            0
-        );
+        assert_eq!(format!("{key:?} {:#?}", Some(&key)).matches("sk-secret").count(), 0);
         assert_eq!(key.hide("bad key sk-secret!"), "bad key [api key]!");
     }
 }

@@ -65,20 +65,11 @@ impl Pod {
     /// Check the settings. Nothing is contacted, no thread started.
     pub fn new(settings: PodSettings) -> Result<Self, SetUpError> {
         let base = settings.base_url.trim().trim_end_matches('/');
-        let invalid = |reason: String| SetUpError::Url {
-            url: settings.base_url.clone(),
-            reason,
-        };
+        let invalid = |reason: String| SetUpError::Url { url: settings.base_url.clone(), reason };
         if base.contains(['?', '#']) {
-            return Err(invalid(
-                "it is a prefix, so it has no query and no fragment".to_owned(),
-            ));
+            return Err(invalid("it is a prefix, so it has no query and no fragment".to_owned()));
         }
-        let endpoint = |path| {
-            format!("{base}{path}")
-                .parse::<Uri>()
-                .map_err(|e| invalid(e.to_string()))
-        };
+        let endpoint = |path| format!("{base}{path}").parse::<Uri>().map_err(|e| invalid(e.to_string()));
         let (chat, embeddings) = (endpoint("/chat/completions")?, endpoint("/embeddings")?);
         egress::check_form(&chat)?;
         let bearer = settings.api_key.as_ref().map(|key| {
@@ -91,16 +82,7 @@ impl Pod {
             Some(pem) => TlsConfig::builder().root_certs(authorities(pem)?).build(),
         };
         let line = Arc::new(connect(&settings, &tls));
-        Ok(Self {
-            address: Arc::new(Address {
-                settings,
-                chat,
-                embeddings,
-                bearer,
-                tls,
-            }),
-            line,
-        })
+        Ok(Self { address: Arc::new(Address { settings, chat, embeddings, bearer, tls }), line })
     }
 
     /// Ask the chat model. Blocks until there is an answer, [`Pod::shutdown`], or the total time is over.
@@ -114,10 +96,7 @@ impl Pod {
         Ok(ChatAnswer {
             text: reply.text,
             truncated: reply.truncated,
-            model: reply
-                .model
-                .or(settings.chat_model.clone())
-                .unwrap_or_default(),
+            model: reply.model.or(settings.chat_model.clone()).unwrap_or_default(),
             tokens_in: reply.tokens_in,
             tokens_out: reply.tokens_out,
             latency: started.elapsed(),
@@ -125,12 +104,7 @@ impl Pod {
     }
 
     /// Embed texts, in batches. `dimension` is the column's, where there is one. Blocks like [`Pod::chat`].
-    pub fn embed(
-        &self,
-        texts: &[String],
-        kind: Kind,
-        dimension: Option<usize>,
-    ) -> Result<Embeddings, ModelError> {
+    pub fn embed(&self, texts: &[String], kind: Kind, dimension: Option<usize>) -> Result<Embeddings, ModelError> {
         let settings = &self.address.settings;
         let model = settings.embedding_model.as_deref();
         let prefix = match kind {
@@ -138,38 +112,22 @@ impl Pod {
             Kind::Passage => &settings.passage_prefix,
         };
         let configured = model.unwrap_or_default().to_owned();
-        let mut all = Embeddings {
-            vectors: Vec::with_capacity(texts.len()),
-            model: configured,
-            tokens: None,
-        };
+        let mut all = Embeddings { vectors: Vec::with_capacity(texts.len()), model: configured, tokens: None };
         let mut named: Option<String> = None;
         for texts in texts.chunks(settings.embedding_batch.max(1)) {
             let body = embedding::body(texts, prefix, model);
-            let answer = self.post(
-                &self.address.embeddings,
-                &body,
-                EMBEDDING_BYTES * texts.len() as u64,
-            )?;
+            let answer = self.post(&self.address.embeddings, &body, EMBEDDING_BYTES * texts.len() as u64)?;
             let expected = dimension.or(all.vectors.first().map(Vec::len));
-            let batch =
-                embedding::read(&answer, texts.len(), expected).map_err(|e| self.hide_key(e))?;
+            let batch = embedding::read(&answer, texts.len(), expected).map_err(|e| self.hide_key(e))?;
             if let (Some(one), Some(other)) = (&named, &batch.model)
                 && one != other
             {
                 // Two models behind one address: their vectors cannot be compared with each other.
-                return Err(fault::unusable(format!(
-                    "embeddings of two models, {one:?} and {other:?}"
-                )));
+                return Err(fault::unusable(format!("embeddings of two models, {one:?} and {other:?}")));
             }
             named = named.or(batch.model);
             all.vectors.extend(batch.vectors);
-            all.tokens = all
-                .tokens
-                .zip(batch.tokens)
-                .map(|(a, b)| a.saturating_add(b))
-                .or(all.tokens)
-                .or(batch.tokens);
+            all.tokens = all.tokens.zip(batch.tokens).map(|(a, b)| a.saturating_add(b)).or(all.tokens).or(batch.tokens);
         }
         all.model = named.unwrap_or(all.model);
         Ok(all)
@@ -184,10 +142,7 @@ impl Pod {
     /// The same pod on new connections, for after a [`Pod::shutdown`].
     pub fn reopen(&self) -> Self {
         let line = Arc::new(connect(&self.address.settings, &self.address.tls));
-        Self {
-            address: self.address.clone(),
-            line,
-        }
+        Self { address: self.address.clone(), line }
     }
 
     /// The settings it was made of.
@@ -197,8 +152,7 @@ impl Pod {
 
     fn post(&self, uri: &Uri, body: &Value, limit: u64) -> Result<Vec<u8>, ModelError> {
         let settings = &self.address.settings;
-        let body = serde_json::to_vec(body)
-            .map_err(|e| fault::unusable(format!("the request is no JSON: {e}")))?;
+        let body = serde_json::to_vec(body).map_err(|e| fault::unusable(format!("the request is no JSON: {e}")))?;
         let call = Call {
             uri,
             bearer: self.address.bearer.as_ref(),
@@ -217,30 +171,16 @@ impl Pod {
             return error;
         };
         match error {
-            ModelError::Status { status, message } => ModelError::Status {
-                status,
-                message: key.hide(&message),
-            },
-            ModelError::Unusable { reason } => ModelError::Unusable {
-                reason: key.hide(&reason),
-            },
-            ModelError::Unreachable { reason } => ModelError::Unreachable {
-                reason: key.hide(&reason),
-            },
+            ModelError::Status { status, message } => ModelError::Status { status, message: key.hide(&message) },
+            ModelError::Unusable { reason } => ModelError::Unusable { reason: key.hide(&reason) },
+            ModelError::Unreachable { reason } => ModelError::Unreachable { reason: key.hide(&reason) },
             other => other,
         }
     }
 }
 
 fn connect(settings: &PodSettings, tls: &TlsConfig) -> Line {
-    let Timeouts {
-        resolve,
-        connect,
-        send,
-        response,
-        body,
-        total,
-    } = settings.timeouts;
+    let Timeouts { resolve, connect, send, response, body, total } = settings.timeouts;
     let config = Agent::config_builder()
         .user_agent(concat!("pg_oncall/", env!("CARGO_PKG_VERSION")))
         .accept("application/json")
@@ -262,16 +202,12 @@ fn connect(settings: &PodSettings, tls: &TlsConfig) -> Line {
 fn authorities(pem: &[u8]) -> Result<RootCerts, SetUpError> {
     let mut found: Vec<Certificate<'static>> = Vec::new();
     for item in ureq::tls::parse_pem(pem) {
-        if let PemItem::Certificate(certificate) =
-            item.map_err(|e| SetUpError::Certificate(e.to_string()))?
-        {
+        if let PemItem::Certificate(certificate) = item.map_err(|e| SetUpError::Certificate(e.to_string()))? {
             found.push(certificate);
         }
     }
     if found.is_empty() {
-        return Err(SetUpError::Certificate(
-            "it holds no certificate".to_owned(),
-        ));
+        return Err(SetUpError::Certificate("it holds no certificate".to_owned()));
     }
     Ok(RootCerts::from(found))
 }

@@ -23,9 +23,9 @@ impl Again {
     /// What a status says, with the text of its `Retry-After`, where it has one.
     pub fn for_status(status: u16, retry_after: Option<&str>) -> Self {
         match status {
-            408 | 429 | 502..=504 => retry_after
-                .and_then(|text| wait_for(text, Timestamp::now()))
-                .map_or(Self::Yes, Self::After),
+            408 | 429 | 502..=504 => {
+                retry_after.and_then(|text| wait_for(text, Timestamp::now())).map_or(Self::Yes, Self::After)
+            }
             500 => Self::Once,
             _ => Self::Never,
         }
@@ -50,8 +50,7 @@ impl Again {
 
 /// Doubling from 0.2 s to 5 s, of which a random half, so that calls refused together do not return together.
 fn backoff(failed: u32) -> Duration {
-    let full =
-        Duration::from_millis(200 << failed.saturating_sub(1).min(10)).min(Duration::from_secs(5));
+    let full = Duration::from_millis(200 << failed.saturating_sub(1).min(10)).min(Duration::from_secs(5));
     let random = RandomState::new().hash_one(failed) % 1024;
     full / 2 + full.mul_f64(random as f64 / 2048.0)
 }
@@ -73,11 +72,7 @@ mod tests {
     #[test]
     fn only_a_busy_or_broken_way_is_tried_again() {
         for status in [400, 401, 403, 404, 413, 422, 501, 505] {
-            assert_eq!(
-                Again::for_status(status, Some("1")),
-                Again::Never,
-                "{status}"
-            );
+            assert_eq!(Again::for_status(status, Some("1")), Again::Never, "{status}");
         }
         for status in [408, 429, 502, 503, 504] {
             assert_eq!(Again::for_status(status, None), Again::Yes, "{status}");
@@ -114,15 +109,8 @@ mod tests {
         let wait = |text| wait_for(text, now);
         assert_eq!(wait("7"), Some(Duration::from_secs(7)));
         assert_eq!(wait(" 0 "), Some(Duration::ZERO));
-        assert_eq!(
-            wait("Fri, 20 Nov 2026 10:00:30 GMT"),
-            Some(Duration::from_secs(30))
-        );
-        assert_eq!(
-            wait("Fri, 20 Nov 2026 09:00:00 GMT"),
-            Some(Duration::ZERO),
-            "a date gone by"
-        );
+        assert_eq!(wait("Fri, 20 Nov 2026 10:00:30 GMT"), Some(Duration::from_secs(30)));
+        assert_eq!(wait("Fri, 20 Nov 2026 09:00:00 GMT"), Some(Duration::ZERO), "a date gone by");
         for text in ["", "soon", "-1", "1.5", "99999999999"] {
             assert_eq!(wait(text), None, "{text}");
         }
@@ -130,10 +118,7 @@ mod tests {
 
     #[test]
     fn the_servers_own_wait_replaces_the_backoff() {
-        assert_eq!(
-            Again::for_status(429, Some("3")).wait(1, 2),
-            Some(Duration::from_secs(3))
-        );
+        assert_eq!(Again::for_status(429, Some("3")).wait(1, 2), Some(Duration::from_secs(3)));
         assert_eq!(Again::for_status(503, Some("nonsense")), Again::Yes);
     }
 }

@@ -27,14 +27,7 @@ impl Timeouts {
     /// Sensible phases for a given total: a machine that is there answers a connect within two seconds.
     pub fn within(total: Duration) -> Self {
         let at_most = |seconds| total.min(Duration::from_secs(seconds));
-        Self {
-            resolve: at_most(2),
-            connect: at_most(2),
-            send: at_most(5),
-            response: total,
-            body: at_most(10),
-            total,
-        }
+        Self { resolve: at_most(2), connect: at_most(2), send: at_most(5), response: total, body: at_most(10), total }
     }
 }
 

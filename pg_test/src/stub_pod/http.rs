@@ -19,10 +19,7 @@ pub struct Recorded {
 impl Recorded {
     /// The first value of a header, by its name in small letters.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(n, _)| n == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
     /// The body as JSON, `null` where it is none.
@@ -53,23 +50,14 @@ pub(super) struct Response {
 
 impl Default for Response {
     fn default() -> Self {
-        Self {
-            status: 200,
-            header: None,
-            content_type: "application/json",
-            body: Vec::new(),
-            chunked: false,
-        }
+        Self { status: 200, header: None, content_type: "application/json", body: Vec::new(), chunked: false }
     }
 }
 
 impl Response {
     /// Append the response to `out`; gives where its head ends.
     pub fn write(&self, out: &mut Vec<u8>) -> usize {
-        let mut head = format!(
-            "HTTP/1.1 {} -\r\nContent-Type: {}\r\n",
-            self.status, self.content_type
-        );
+        let mut head = format!("HTTP/1.1 {} -\r\nContent-Type: {}\r\n", self.status, self.content_type);
         if let Some((name, value)) = &self.header {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
@@ -100,10 +88,7 @@ pub(super) fn read(reader: &mut impl BufRead) -> io::Result<Option<Recorded>> {
         return Ok(None);
     }
     let mut words = line.split_ascii_whitespace();
-    let (method, path) = (
-        words.next().unwrap_or_default().to_owned(),
-        words.next().unwrap_or_default().to_owned(),
-    );
+    let (method, path) = (words.next().unwrap_or_default().to_owned(), words.next().unwrap_or_default().to_owned());
     let mut headers = Vec::with_capacity(8);
     loop {
         line.clear();
@@ -115,16 +100,8 @@ pub(super) fn read(reader: &mut impl BufRead) -> io::Result<Option<Recorded>> {
         };
         headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
-    let mut request = Recorded {
-        method,
-        path,
-        headers,
-        body: Vec::new(),
-    };
-    let length = request
-        .header("content-length")
-        .and_then(|length| length.parse().ok())
-        .unwrap_or(0);
+    let mut request = Recorded { method, path, headers, body: Vec::new() };
+    let length = request.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
     request.body = vec![0; length];
     reader.read_exact(&mut request.body)?;
     Ok(Some(request))

@@ -24,12 +24,7 @@ pub struct Replies {
 
 impl Default for Replies {
     fn default() -> Self {
-        Self {
-            dimension: 1024,
-            confidence: 0.9,
-            actions: 1,
-            destructive: false,
-        }
+        Self { dimension: 1024, confidence: 0.9, actions: 1, destructive: false }
     }
 }
 
@@ -55,31 +50,25 @@ fn response(request: &Recorded, behaviour: &Behaviour, replies: &Replies) -> Res
             body: body.clone().into_bytes(),
             ..Response::default()
         },
-        Behaviour::Redirect(to) => Response {
-            status: 307,
-            header: Some(("Location", to.clone())),
-            ..Response::default()
-        },
+        Behaviour::Redirect(to) => {
+            Response { status: 307, header: Some(("Location", to.clone())), ..Response::default() }
+        }
         Behaviour::NotJson => Response {
             content_type: "text/html",
             body: b"<html><body>It works!</body></html>".to_vec(),
             ..Response::default()
         },
-        Behaviour::Long { bytes, announced } => Response {
-            body: long(*bytes),
-            chunked: !announced,
-            ..Response::default()
-        },
+        Behaviour::Long { bytes, announced } => {
+            Response { body: long(*bytes), chunked: !announced, ..Response::default() }
+        }
         _ if path.ends_with("/embeddings") => embeddings(request, behaviour, replies),
         _ if path.ends_with("/chat/completions") => chat(request, behaviour, replies),
-        _ if path.ends_with("/models") => Response {
-            body: br#"{"object":"list","data":[{"id":"stub"}]}"#.to_vec(),
-            ..Response::default()
-        },
+        _ if path.ends_with("/models") => {
+            Response { body: br#"{"object":"list","data":[{"id":"stub"}]}"#.to_vec(), ..Response::default() }
+        }
         _ => Response {
             status: 404,
-            body: br#"{"error":{"code":404,"message":"File Not Found","type":"not_found_error"}}"#
-                .to_vec(),
+            body: br#"{"error":{"code":404,"message":"File Not Found","type":"not_found_error"}}"#.to_vec(),
             ..Response::default()
         },
     }
@@ -87,9 +76,7 @@ fn response(request: &Recorded, behaviour: &Behaviour, replies: &Replies) -> Res
 
 /// A completion that is well formed but for its length.
 fn long(bytes: usize) -> Vec<u8> {
-    let mut body =
-        br#"{"choices":[{"finish_reason":"stop","message":{"role":"assistant","content":""#
-            .to_vec();
+    let mut body = br#"{"choices":[{"finish_reason":"stop","message":{"role":"assistant","content":""#.to_vec();
     let end = br#""}}]}"#;
     body.resize(bytes.saturating_sub(end.len()).max(body.len()), b'x');
     body.extend_from_slice(end);
@@ -117,18 +104,12 @@ fn chat(request: &Recorded, behaviour: &Behaviour, replies: &Replies) -> Respons
         "choices": [{"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": content}}],
         "usage": {"prompt_tokens": request.body.len() / 4, "completion_tokens": content.len() / 4},
     });
-    Response {
-        body: body.to_string().into_bytes(),
-        ..Response::default()
-    }
+    Response { body: body.to_string().into_bytes(), ..Response::default() }
 }
 
 /// A well-formed triage that names these steps.
 fn triage(steps: &[String], confidence: f64) -> String {
-    let runbook = steps
-        .first()
-        .and_then(|step| step.split_once('/'))
-        .map(|(runbook, _)| runbook);
+    let runbook = steps.first().and_then(|step| step.split_once('/')).map(|(runbook, _)| runbook);
     json!({
         "incident_type": "StubIncident",
         "runbook_id": runbook,
@@ -145,15 +126,9 @@ fn steps(body: &[u8], replies: &Replies) -> Vec<String> {
     let Ok(question) = serde_json::from_slice::<Question<'_>>(body) else {
         return Vec::new();
     };
-    let user = question
-        .messages
-        .into_iter()
-        .rev()
-        .find(|message| message.role == "user");
+    let user = question.messages.into_iter().rev().find(|message| message.role == "user");
     let text = user.map(|message| message.content).unwrap_or_default();
-    let text = text
-        .find("list of steps")
-        .map_or(&*text, |list| &text[list..]);
+    let text = text.find("list of steps").map_or(&*text, |list| &text[list..]);
     let mut found: Vec<String> = Vec::new();
     for (start, _) in text.match_indices("RB-") {
         let rest = &text[start..];
@@ -161,9 +136,7 @@ fn steps(body: &[u8], replies: &Replies) -> Vec<String> {
         let Some(after) = rest[runbook..].strip_prefix('/') else {
             continue;
         };
-        let slug = run(after, |b| {
-            b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'
-        });
+        let slug = run(after, |b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         let id = &rest[..runbook + 1 + slug];
         let entry = rest.split("\n- ").next().unwrap_or_default();
         if slug == 0 || (entry.contains("destructive: yes") && !replies.destructive) {
@@ -172,9 +145,7 @@ fn steps(body: &[u8], replies: &Replies) -> Vec<String> {
         if found.len() == replies.actions {
             break;
         }
-        let same = found
-            .first()
-            .is_none_or(|first| first.starts_with(&rest[..=runbook]));
+        let same = found.first().is_none_or(|first| first.starts_with(&rest[..=runbook]));
         if same && !found.iter().any(|known| known == id) {
             found.push(id.to_owned());
         }
@@ -220,10 +191,7 @@ fn embeddings(request: &Recorded, behaviour: &Behaviour, replies: &Replies) -> R
             if index + 1 < texts.len() {
                 body.push(',');
             }
-            let _ = write!(
-                body,
-                r#"{{"object":"embedding","index":{index},"embedding":"#
-            );
+            let _ = write!(body, r#"{{"object":"embedding","index":{index},"embedding":"#);
             match behaviour {
                 Behaviour::SchemaViolating => body.push_str(r#"{"values":[1]}"#),
                 _ => vector(&mut body, &hashed(text, dimension)),
@@ -231,18 +199,9 @@ fn embeddings(request: &Recorded, behaviour: &Behaviour, replies: &Replies) -> R
             body.push('}');
         }
     }
-    let tokens: usize = texts
-        .iter()
-        .map(|text| text.split_whitespace().count())
-        .sum();
-    let _ = write!(
-        body,
-        r#"],"usage":{{"prompt_tokens":{tokens},"total_tokens":{tokens}}}}}"#
-    );
-    Response {
-        body: body.into_bytes(),
-        ..Response::default()
-    }
+    let tokens: usize = texts.iter().map(|text| text.split_whitespace().count()).sum();
+    let _ = write!(body, r#"],"usage":{{"prompt_tokens":{tokens},"total_tokens":{tokens}}}}}"#);
+    Response { body: body.into_bytes(), ..Response::default() }
 }
 
 fn vector(body: &mut String, vector: &[f32]) {
@@ -263,13 +222,8 @@ fn vector(body: &mut String, vector: &[f32]) {
 /// A feature hash: each word adds 1 or -1 at a place that is its hash; unit length. The same words, the same vector.
 pub(super) fn hashed(text: &str, dimension: usize) -> Vec<f32> {
     let mut vector = vec![0.0_f32; dimension];
-    for word in text
-        .split(|c: char| !c.is_alphanumeric())
-        .filter(|word| !word.is_empty())
-    {
-        let fnv = |hash: u64, b: u8| {
-            (hash ^ u64::from(b.to_ascii_lowercase())).wrapping_mul(0x0100_0000_01b3)
-        };
+    for word in text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
+        let fnv = |hash: u64, b: u8| (hash ^ u64::from(b.to_ascii_lowercase())).wrapping_mul(0x0100_0000_01b3);
         let hash = word.bytes().fold(0xcbf2_9ce4_8422_2325, fnv);
         let place = (hash >> 1) as usize % dimension;
         vector[place] += if hash & 1 == 0 { 1.0 } else { -1.0 };
@@ -292,8 +246,7 @@ mod tests {
 
     fn body(user: &str) -> Vec<u8> {
         let system = "Name ids such as RB-999/example.";
-        let messages =
-            json!([{"role": "system", "content": system}, {"role": "user", "content": user}]);
+        let messages = json!([{"role": "system", "content": system}, {"role": "user", "content": user}]);
         json!({ "messages": messages }).to_string().into_bytes()
     }
 
@@ -303,15 +256,7 @@ mod tests {
             "- RB-001/raise-the-pool-size\n- RB-001/kill-it\n- RB-001/raise-the-pool-size\n\
             - RB-002/analyze. RB-001 itself is none, nor is RB-001/.",
         );
-        let most = |actions| {
-            steps(
-                &body,
-                &Replies {
-                    actions,
-                    ..Replies::default()
-                },
-            )
-        };
+        let most = |actions| steps(&body, &Replies { actions, ..Replies::default() });
         assert_eq!(most(1), ["RB-001/raise-the-pool-size"]);
         assert_eq!(most(9), ["RB-001/raise-the-pool-size", "RB-001/kill-it"]);
         assert!(most(0).is_empty());
@@ -325,32 +270,14 @@ mod tests {
             - RB-003/drop-it\n  tool x, destructive: yes\n- RB-003/look\n  tool y, destructive: no",
         );
         assert_eq!(steps(&body, &Replies::default()), ["RB-003/look"]);
-        assert_eq!(
-            steps(
-                &body,
-                &Replies {
-                    destructive: true,
-                    ..Replies::default()
-                }
-            ),
-            ["RB-003/drop-it"]
-        );
+        assert_eq!(steps(&body, &Replies { destructive: true, ..Replies::default() }), ["RB-003/drop-it"]);
     }
 
     #[test]
     fn texts_that_share_words_lie_nearer_than_texts_that_do_not() {
-        let dot = |a: &str, b: &str| -> f32 {
-            hashed(a, 256)
-                .iter()
-                .zip(hashed(b, 256))
-                .map(|(x, y)| x * y)
-                .sum()
-        };
+        let dot = |a: &str, b: &str| -> f32 { hashed(a, 256).iter().zip(hashed(b, 256)).map(|(x, y)| x * y).sum() };
         assert!((dot("Pool exhausted", "pool EXHAUSTED!") - 1.0).abs() < 1e-6);
-        assert!(
-            dot("pool exhausted", "pool is exhausted")
-                > dot("pool exhausted", "disk nearly full") + 0.5
-        );
+        assert!(dot("pool exhausted", "pool is exhausted") > dot("pool exhausted", "disk nearly full") + 0.5);
         assert_eq!(hashed("", 3), [1.0, 0.0, 0.0]);
     }
 }

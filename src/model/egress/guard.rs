@@ -22,24 +22,14 @@ pub struct Guard {
 impl Guard {
     /// Guard connections by a list.
     pub fn new(allowed: AllowedHosts) -> Self {
-        Self {
-            allowed,
-            inner: DefaultResolver::default(),
-        }
+        Self { allowed, inner: DefaultResolver::default() }
     }
 
     /// An agent that connects nowhere else: no redirect is followed, no proxy of the environment is used, and a
     /// status is an answer, not an error.
-    pub fn agent(
-        self,
-        config: ureq::config::ConfigBuilder<ureq::typestate::AgentScope>,
-    ) -> ureq::Agent {
-        let config = config
-            .proxy(None)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .http_status_as_error(false)
-            .build();
+    pub fn agent(self, config: ureq::config::ConfigBuilder<ureq::typestate::AgentScope>) -> ureq::Agent {
+        let config =
+            config.proxy(None).max_redirects(0).max_redirects_will_error(false).http_status_as_error(false).build();
         ureq::Agent::with_parts(config, DefaultConnector::default(), self)
     }
 
@@ -53,21 +43,12 @@ impl Guard {
 }
 
 impl Resolver for Guard {
-    fn resolve(
-        &self,
-        uri: &Uri,
-        config: &Config,
-        timeout: NextTimeout,
-    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+    fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
         let refused = |refused: Refused| ureq::Error::Other(Box::new(refused));
         match self.allowed.check_uri(uri).map_err(refused)? {
             // The default resolver would start a thread to look up what needs no look-up.
             Host::Address(address) => {
-                let default = if uri.scheme_str() == Some("https") {
-                    443
-                } else {
-                    80
-                };
+                let default = if uri.scheme_str() == Some("https") { 443 } else { 80 };
                 let mut addresses = self.empty();
                 addresses.push(SocketAddr::new(address, uri.port_u16().unwrap_or(default)));
                 Ok(addresses)

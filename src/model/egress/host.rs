@@ -27,15 +27,8 @@ impl Host {
     /// What could be read in two ways is refused. A name whose last label is a number (`2130706433`, `127.1`,
     /// `0x7f.1`) is an IPv4 address to the C library and a name to everybody else.
     pub fn parse(text: &str) -> Result<Self, InvalidHost> {
-        let invalid = |reason| {
-            Err(InvalidHost {
-                host: text.to_owned(),
-                reason,
-            })
-        };
-        let bare = text
-            .strip_prefix('[')
-            .and_then(|rest| rest.strip_suffix(']'));
+        let invalid = |reason| Err(InvalidHost { host: text.to_owned(), reason });
+        let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
         if let Some(inner) = bare.or_else(|| text.contains(':').then_some(text)) {
             if inner.contains('%') {
                 return invalid("addresses with a zone are not supported");
@@ -57,9 +50,7 @@ impl Host {
         }
         let label = |label: &str| {
             (1..=63).contains(&label.len())
-                && label
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
                 && !label.starts_with('-')
                 && !label.ends_with('-')
         };

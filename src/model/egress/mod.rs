@@ -91,23 +91,11 @@ impl AllowedHosts {
     ///
     /// An empty list allows nothing. Wildcards are refused: a name is one host.
     pub fn parse(text: &str) -> Result<Self, InvalidList> {
-        let mut list = Self {
-            names: Vec::new(),
-            networks: Vec::new(),
-            text: text.trim().to_owned(),
-        };
-        for item in text
-            .split(',')
-            .map(str::trim)
-            .filter(|item| !item.is_empty())
-        {
-            let invalid = |reason: String| InvalidList {
-                item: item.to_owned(),
-                reason,
-            };
+        let mut list = Self { names: Vec::new(), networks: Vec::new(), text: text.trim().to_owned() };
+        for item in text.split(',').map(str::trim).filter(|item| !item.is_empty()) {
+            let invalid = |reason: String| InvalidList { item: item.to_owned(), reason };
             if item.contains('/') {
-                list.networks
-                    .push(Network::parse(item).map_err(|e| invalid(e.to_string()))?);
+                list.networks.push(Network::parse(item).map_err(|e| invalid(e.to_string()))?);
                 continue;
             }
             match Host::parse(item).map_err(|e| invalid(e.reason.to_owned()))? {
@@ -123,11 +111,7 @@ impl AllowedHosts {
     /// `0.0.0.0` and `::` never do: they name no host, and Linux takes them for this machine.
     pub fn allows_address(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        !address.is_unspecified()
-            && self
-                .networks
-                .iter()
-                .any(|network| network.contains(address))
+        !address.is_unspecified() && self.networks.iter().any(|network| network.contains(address))
     }
 
     /// Check a URL's host, before any look-up.
@@ -137,32 +121,14 @@ impl AllowedHosts {
             Host::Name(name) => self.names.contains(name),
             Host::Address(address) => self.allows_address(*address),
         };
-        if listed {
-            Ok(checked)
-        } else {
-            Err(Refused::Host {
-                host: host.to_owned(),
-                list: self.text.clone(),
-            })
-        }
+        if listed { Ok(checked) } else { Err(Refused::Host { host: host.to_owned(), list: self.text.clone() }) }
     }
 
     /// Check every address that a listed host resolved to.
-    pub fn check_addresses(
-        &self,
-        host: &str,
-        addresses: impl IntoIterator<Item = IpAddr>,
-    ) -> Result<(), Refused> {
-        match addresses
-            .into_iter()
-            .find(|address| !self.allows_address(*address))
-        {
+    pub fn check_addresses(&self, host: &str, addresses: impl IntoIterator<Item = IpAddr>) -> Result<(), Refused> {
+        match addresses.into_iter().find(|address| !self.allows_address(*address)) {
             None => Ok(()),
-            Some(address) => Err(Refused::Address {
-                host: host.to_owned(),
-                address,
-                list: self.text.clone(),
-            }),
+            Some(address) => Err(Refused::Address { host: host.to_owned(), address, list: self.text.clone() }),
         }
     }
 
@@ -177,14 +143,9 @@ impl AllowedHosts {
 pub fn check_form(uri: &ureq::http::Uri) -> Result<(), Refused> {
     let scheme = uri.scheme_str().unwrap_or_default();
     if scheme != "http" && scheme != "https" {
-        return Err(Refused::Scheme {
-            scheme: scheme.to_owned(),
-        });
+        return Err(Refused::Scheme { scheme: scheme.to_owned() });
     }
-    if uri
-        .authority()
-        .is_some_and(|authority| authority.as_str().contains('@'))
-    {
+    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
         return Err(Refused::UserInfo);
     }
     Host::parse(uri.host().unwrap_or_default())?;

@@ -35,32 +35,19 @@ impl Network {
         let mut first: IpAddr = address.trim().parse().map_err(|_| InvalidNetwork::Form)?;
         let mut prefix: u32 = prefix.trim().parse().map_err(|_| InvalidNetwork::Form)?;
         if prefix > bits(first) {
-            return Err(InvalidNetwork::Prefix {
-                prefix,
-                bits: bits(first),
-            });
+            return Err(InvalidNetwork::Prefix { prefix, bits: bits(first) });
         }
         if first.to_canonical() != first && prefix >= 96 {
             (first, prefix) = (first.to_canonical(), prefix - 96);
         }
-        let network = Self {
-            first: cut(first, prefix),
-            prefix,
-        };
-        if network.first == first {
-            Ok(network)
-        } else {
-            Err(InvalidNetwork::HostBits(network))
-        }
+        let network = Self { first: cut(first, prefix), prefix };
+        if network.first == first { Ok(network) } else { Err(InvalidNetwork::HostBits(network)) }
     }
 
     /// The network of one address.
     pub fn host(address: IpAddr) -> Self {
         let first = address.to_canonical();
-        Self {
-            first,
-            prefix: bits(first),
-        }
+        Self { first, prefix: bits(first) }
     }
 
     /// Whether an address, already canonical, lies inside.
@@ -82,11 +69,7 @@ fn bits(address: IpAddr) -> u32 {
 /// The address with every bit after the prefix cleared. A shift by the whole width is no shift, hence `checked`.
 fn cut(address: IpAddr, prefix: u32) -> IpAddr {
     match address {
-        IpAddr::V4(a) => {
-            IpAddr::V4((a.to_bits() & u32::MAX.checked_shl(32 - prefix).unwrap_or(0)).into())
-        }
-        IpAddr::V6(a) => {
-            IpAddr::V6((a.to_bits() & u128::MAX.checked_shl(128 - prefix).unwrap_or(0)).into())
-        }
+        IpAddr::V4(a) => IpAddr::V4((a.to_bits() & u32::MAX.checked_shl(32 - prefix).unwrap_or(0)).into()),
+        IpAddr::V6(a) => IpAddr::V6((a.to_bits() & u128::MAX.checked_shl(128 - prefix).unwrap_or(0)).into()),
     }
 }

@@ -36,10 +36,7 @@ pub(crate) fn body(texts: &[String], prefix: &str, model: Option<&str>) -> Value
     if let Some(model) = model {
         body.insert("model".to_owned(), model.into());
     }
-    body.insert(
-        "input".to_owned(),
-        texts.iter().map(|text| format!("{prefix}{text}")).collect(),
-    );
+    body.insert("input".to_owned(), texts.iter().map(|text| format!("{prefix}{text}")).collect());
     Value::Object(body)
 }
 
@@ -72,46 +69,27 @@ struct Usage {
 }
 
 /// Read the vectors of `count` texts. `dimension` is the column's; without one, they must agree with each other.
-pub(crate) fn read(
-    body: &[u8],
-    count: usize,
-    dimension: Option<usize>,
-) -> Result<Batch, ModelError> {
-    let answer: Answer = serde_json::from_slice(body)
-        .map_err(|e| unusable(format!("not a list of embeddings: {e}")))?;
+pub(crate) fn read(body: &[u8], count: usize, dimension: Option<usize>) -> Result<Batch, ModelError> {
+    let answer: Answer =
+        serde_json::from_slice(body).map_err(|e| unusable(format!("not a list of embeddings: {e}")))?;
     if answer.data.len() != count {
-        return Err(unusable(format!(
-            "{} embeddings for {count} texts",
-            answer.data.len()
-        )));
+        return Err(unusable(format!("{} embeddings for {count} texts", answer.data.len())));
     }
     let mut vectors = vec![Vec::new(); count];
     for (position, item) in answer.data.into_iter().enumerate() {
         // The order of the list is not promised; the index is. A server that sends none means the position.
         let index = item.index.unwrap_or(position);
         let place = vectors.get_mut(index).filter(|place| place.is_empty());
-        let place = place
-            .ok_or_else(|| unusable(format!("the index {index} is out of range or comes twice")))?;
+        let place = place.ok_or_else(|| unusable(format!("the index {index} is out of range or comes twice")))?;
         check(&item.embedding.0)?;
         *place = item.embedding.0;
     }
-    let expected = dimension
-        .or_else(|| vectors.first().map(Vec::len))
-        .unwrap_or_default();
+    let expected = dimension.or_else(|| vectors.first().map(Vec::len)).unwrap_or_default();
     if let Some(odd) = vectors.iter().find(|vector| vector.len() != expected) {
-        return Err(ModelError::WrongDimension {
-            expected,
-            got: odd.len(),
-        });
+        return Err(ModelError::WrongDimension { expected, got: odd.len() });
     }
-    let tokens = answer
-        .usage
-        .and_then(|usage| usage.prompt_tokens.or(usage.total_tokens));
-    Ok(Batch {
-        vectors,
-        model: answer.model,
-        tokens,
-    })
+    let tokens = answer.usage.and_then(|usage| usage.prompt_tokens.or(usage.total_tokens));
+    Ok(Batch { vectors, model: answer.model, tokens })
 }
 
 /// A vector that cannot be searched with is worse than none: no distance to it is a number.
@@ -153,11 +131,7 @@ mod tests {
         let batch = read(br#"{"data":[{"embedding":"AACAPwAAAMA="}]}"#, 1, Some(2)).unwrap();
         assert_eq!(batch.vectors, [[1.0, -2.0]]);
         for bad in ["AACAPwA=", "AACAP!AAAMA=", "AACAPwAAAM", "===="] {
-            let said = reason(read(
-                format!(r#"{{"data":[{{"embedding":"{bad}"}}]}}"#).as_bytes(),
-                1,
-                None,
-            ));
+            let said = reason(read(format!(r#"{{"data":[{{"embedding":"{bad}"}}]}}"#).as_bytes(), 1, None));
             assert!(said.contains("base64"), "{bad}: {said}");
         }
     }
@@ -165,21 +139,9 @@ mod tests {
     #[test]
     fn a_wrong_length_says_both_lengths() {
         let body = br#"{"data":[{"index":0,"embedding":[1,2,3]}]}"#;
-        assert_eq!(
-            read(body, 1, Some(4)),
-            Err(ModelError::WrongDimension {
-                expected: 4,
-                got: 3
-            })
-        );
+        assert_eq!(read(body, 1, Some(4)), Err(ModelError::WrongDimension { expected: 4, got: 3 }));
         let mixed = br#"{"data":[{"embedding":[1,2,3]},{"embedding":[1,2]}]}"#;
-        assert_eq!(
-            read(mixed, 2, None),
-            Err(ModelError::WrongDimension {
-                expected: 3,
-                got: 2
-            })
-        );
+        assert_eq!(read(mixed, 2, None), Err(ModelError::WrongDimension { expected: 3, got: 2 }));
     }
 
     #[test]
@@ -195,11 +157,7 @@ mod tests {
             ("[[1,2]]", "not a list of embeddings"),
             ("null", "not a list of embeddings"),
         ] {
-            let said = reason(read(
-                format!(r#"{{"data":[{{"index":0,"embedding":{vector}}}]}}"#).as_bytes(),
-                1,
-                None,
-            ));
+            let said = reason(read(format!(r#"{{"data":[{{"index":0,"embedding":{vector}}}]}}"#).as_bytes(), 1, None));
             assert!(said.contains(why), "{vector}: {said}");
         }
     }

@@ -35,15 +35,8 @@ impl<'de> Visitor<'de> for FloatsVisitor {
     fn visit_str<E: Error>(self, text: &str) -> Result<Floats, E> {
         let bytes = base64::decode(text).ok_or_else(|| E::custom("an embedding is not base64"))?;
         let (floats, []) = bytes.as_chunks::<4>() else {
-            return Err(E::custom(
-                "the base64 of an embedding is not a whole number of floats",
-            ));
+            return Err(E::custom("the base64 of an embedding is not a whole number of floats"));
         };
-        Ok(Floats(
-            floats
-                .iter()
-                .map(|float| f32::from_le_bytes(*float))
-                .collect(),
-        ))
+        Ok(Floats(floats.iter().map(|float| f32::from_le_bytes(*float)).collect()))
     }
 }
