@@ -1,11 +1,7 @@
 -- The story of `cargo demo`: everything shown is read from the database.
 -- psql sets :runbooks to the directory of the runbooks.
 \pset footer off
-\pset linestyle unicode
-\pset border 1
 \pset null '-'
-\set ECHO none
-\set QUIET on
 SET client_min_messages = warning;
 
 CREATE EXTENSION pg_oncall CASCADE;
@@ -14,7 +10,7 @@ ALTER DATABASE postgres SET search_path = oncall, public;
 \echo
 \echo '1. The runbooks are loaded: each section is one row, searched by meaning.'
 \echo
-SELECT count(*) AS sections FROM oncall.load_runbooks(:'runbooks');
+SELECT count(*) AS loaded FROM oncall.load_runbooks(:'runbooks') \gset
 SELECT runbook_id, title, count(*) AS sections, count(step) AS steps,
        count(*) FILTER (WHERE destructive) AS destructive
 FROM oncall.ops_runbooks GROUP BY runbook_id, title ORDER BY runbook_id;

@@ -3,7 +3,6 @@
 //! It listens on a Unix socket in a directory that only its own account may enter. Never the system's cluster: data
 //! directory, socket and port are its own.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -19,70 +18,12 @@ use crate::place::Scratch;
 use crate::process::{capture, capture_with_input};
 use crate::setup::{self, Tree};
 
+mod options;
+
+pub use options::Options;
+
 /// How long a server may take to start; crash recovery on a busy machine is the slowest case.
 const START_LIMIT: Duration = Duration::from_secs(60);
-
-/// What a test may choose of its server.
-#[derive(Debug, Clone)]
-pub struct Options {
-    preload: Option<String>,
-    durable: bool,
-    tcp: bool,
-    keep: bool,
-    settings: Vec<(String, String)>,
-    environment: Vec<(String, String)>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            preload: Some("pg_oncall".into()),
-            durable: false,
-            tcp: false,
-            keep: false,
-            settings: Vec::new(),
-            environment: Vec::new(),
-        }
-    }
-}
-
-impl Options {
-    /// Sets a parameter in `postgresql.conf`; the value needs no quotes.
-    pub fn set(mut self, name: &str, value: &str) -> Self {
-        self.settings.push((name.into(), value.into()));
-        self
-    }
-
-    /// `shared_preload_libraries`, which is `pg_oncall` unless said otherwise; empty for none.
-    pub fn preload(mut self, libraries: &str) -> Self {
-        self.preload = Some(libraries.to_owned()).filter(|libraries| !libraries.is_empty());
-        self
-    }
-
-    /// With fsync, as in production: for benchmarks and the demo. Tests go without.
-    pub fn durable(mut self) -> Self {
-        self.durable = true;
-        self
-    }
-
-    /// Listens on 127.0.0.1 as well.
-    pub fn tcp(mut self) -> Self {
-        self.tcp = true;
-        self
-    }
-
-    /// Goes on running when the [`Cluster`] is dropped.
-    pub fn keep_running(mut self) -> Self {
-        self.keep = true;
-        self
-    }
-
-    /// Puts a variable into the server's environment, which else holds only the path and the locale.
-    pub fn environment(mut self, name: &str, value: &str) -> Self {
-        self.environment.push((name.into(), value.into()));
-        self
-    }
-}
 
 /// A running server.
 #[derive(Debug)]
@@ -127,33 +68,7 @@ impl Cluster {
     }
 
     fn configure(&self) -> Result<()> {
-        let quoted = |value: &str| format!("'{}'", value.replace('\'', "''"));
-        let mut conf = String::new();
-        let mut set = |name: &str, value: &str| {
-            let _ = writeln!(conf, "{name} = {}", quoted(value));
-        };
-        set("port", &self.port.to_string());
-        set(
-            "unix_socket_directories",
-            &self.scratch.path().display().to_string(),
-        );
-        set(
-            "listen_addresses",
-            if self.options.tcp { "127.0.0.1" } else { "" },
-        );
-        set(
-            "shared_preload_libraries",
-            self.options.preload.as_deref().unwrap_or_default(),
-        );
-        set("max_worker_processes", "16");
-        set("log_line_prefix", "%m [%p] %q%u@%d ");
-        if !self.options.durable {
-            set("fsync", "off");
-            set("full_page_writes", "off");
-        }
-        for (name, value) in &self.options.settings {
-            set(name, value);
-        }
+        let conf = self.options.configuration(self.scratch.path(), self.port);
         // Behind what initdb wrote: the last value of a parameter counts.
         let path = self.data().join("postgresql.conf");
         let file = fs::OpenOptions::new().append(true).open(&path);
@@ -285,7 +200,7 @@ impl Cluster {
             psql.env_remove(name);
         }
         psql.env("PGCLIENTENCODING", "UTF8")
-            .arg("-X")
+            .args(["-X", "-P", "pager=off"])
             .arg("-h")
             .arg(self.scratch.path());
         psql.args(["-p", &self.port.to_string(), "-U", role, "-d", database]);
