@@ -1,9 +1,9 @@
 //! Takes secrets out of text before a model or the journal sees it.
 //!
-//! A table of *heads* says how a secret begins (`password=`, `AKIA…`, `postgres://user:`); one pass of one expression finds them,
-//! and a few lines of Rust say how far each secret reaches. Every head has a bounded length and whatever follows it is
-//! read forward once, so the time is linear in the text, whatever the text is. What was removed is shown nowhere: only
-//! its kind stays, as in `[redacted: password]`.
+//! A table of *heads* says how a secret begins (`password=`, `AKIA…`, `postgres://user:`); one pass of one expression
+//! finds them, and a few lines of Rust say how far each secret reaches. Every head has a bounded length and whatever
+//! follows it is read forward once, so the time is linear in the text, whatever the text is. What was removed is shown
+//! nowhere: only its kind stays, as in `[redacted: password]`.
 
 use std::sync::LazyLock;
 
@@ -217,7 +217,8 @@ fn another_key(text: &str) -> bool {
     key > 0 && text[key..].trim_start_matches(['"', '\'']).starts_with(['=', ':'])
 }
 
-/// Whether this stands for a value and is none: a parameter (`$1`, `?`, `%s`), a mask, a NULL. Query texts are full of them.
+/// Whether this stands for a value and is none: a parameter (`$1`, `?`, `%s`), a mask, a NULL. Query texts are full of
+/// them.
 fn is_placeholder(value: &str) -> bool {
     let parameter = value.strip_prefix('$').is_some_and(|rest| {
         let digits = run_of(rest, b"0123456789");
@@ -241,7 +242,8 @@ fn password_of_url(text: &str) -> usize {
     if let Some(at) = authority.rfind('@') {
         return at;
     }
-    // By the standard a slash ends the authority; people write passwords with slashes all the same. A port has digits only.
+    // By the standard a slash ends the authority; people write passwords with slashes all the same. A port has digits
+    // only.
     let port = authority.bytes().all(|b| b.is_ascii_digit());
     if port { 0 } else { token.rfind('@').unwrap_or(0) }
 }
@@ -258,7 +260,8 @@ fn back(text: &str, at: usize, floor: usize, most: usize, inside: fn(u8) -> bool
     text.ceil_char_boundary(at - length)
 }
 
-/// The length of a key block after its BEGIN line: to the END line, or, where that was cut off, while it looks like one.
+/// The length of a key block after its BEGIN line: to the END line, or, where that was cut off, while it looks like
+/// one.
 fn block(text: &str) -> usize {
     let window = &text[..text.floor_char_boundary(8192)];
     match window.find("-----END ") {

@@ -9,7 +9,8 @@ pub(super) const MARKER_START: &str = "[redacted: ";
 pub(super) struct Head {
     /// What is written in its place: letters, spaces and '-' only.
     pub kind: &'static str,
-    /// An expression of bounded length, without groups that capture. A word in braces stands for one of the lists of names above.
+    /// An expression of bounded length, without groups that capture. A word in braces stands for one of the lists of
+    /// names above.
     pattern: &'static str,
     /// What of the text is the secret.
     pub reach: Reach,

@@ -241,10 +241,9 @@ proptest! {
     #[test]
     fn a_password_never_survives_whatever_surrounds_it(
         before in "[a-z \n]{0,20}", after in "[a-z \n]{0,20}", key in "(password|PGPASSWORD|db_passwd|api_key|token)",
-        secret in "[A-Za-z0-9!#%^*+/:;,&=@$.~-]{0,10}Zq7[A-Za-z0-9!#%^*+/:@$.~-]{0,10}",
+        secret in "[A-Za-z0-9!#%^*+/:=@$.~-]{0,10}Zq7[A-Za-z0-9!#%^*+/:@$.~-]{0,10}",
     ) {
-        // Two keys in one value cannot be told from two values.
-        prop_assume!(!secret.contains([',', ';', '&']));
+        // No separators in it: two keys in one value cannot be told from two values.
         let text = clean(&format!("{before} {key}={secret} {after}"));
         prop_assert!(!text.contains("Zq7"), "{}", text);
         let text = clean(&format!("{before} {key}='{secret}' {after}"));
