@@ -1,14 +1,13 @@
 //! The router: what may happen without a person, decided by rules and never by a model.
 //!
 //! [`decide`] is a pure function. It takes the model's reply unchecked, evaluates every condition of the policy in a
-//! fixed order, and lets the actions through only if all of them hold. The list of conditions is the explanation that the
-//! page, the audit row and `explain_route` show.
+//! fixed order, and lets the actions through only if all of them hold. The list of conditions is the explanation that
+//! the page, the audit row and `explain_route` show.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::alert::Severity;
 use crate::ids::StepId;
 use crate::retrieval::Retrieval;
 use crate::triage::Triage;

@@ -153,8 +153,8 @@ pub enum ReplyDefect {
 
 /// Read a model's text.
 ///
-/// The whole text must be the object, save that a markdown fence or words around exactly one object are tolerated: models
-/// without enforced schemas write "Here is the JSON:" whatever they are told, a repair round costs as long as
+/// The whole text must be the object, save that a markdown fence or words around exactly one object are tolerated:
+/// models without enforced schemas write "Here is the JSON:" whatever they are told, a repair round costs as long as
 /// the first answer, and the one object is what they mean. Two objects are refused, since either might be the example.
 /// A key that stands twice is refused too: readers differ in which of the two they take.
 pub fn parse(text: &str) -> Result<TriageReply, ReplyDefect> {

@@ -91,8 +91,8 @@ fn has_actions(actions: &[String]) -> Condition {
     condition(Rule::HasActions, !actions.is_empty(), actions.len(), ">= 1", reason)
 }
 
-/// A condition on every action, given those that fail it. Of no actions nothing is true: [`Rule::HasActions`] refuses them
-/// already, and this refuses them once more.
+/// A condition on every action, given those that fail it. Of no actions nothing is true: [`Rule::HasActions`] refuses
+/// them already, and this refuses them once more.
 fn of_every(name: Rule, actions: &[String], failing: &[&str], bound: &str, good: &str, bad: &str) -> Condition {
     let pass = !actions.is_empty() && failing.is_empty();
     let value = if actions.is_empty() {
@@ -192,8 +192,8 @@ fn listed(texts: &[&str]) -> String {
     list.join(", ")
 }
 
-/// A model's word, as a page may show it: cut, and with everything but plain ASCII escaped, so that a look-alike of a real
-/// step's id cannot pass for it.
+/// A model's word, as a page may show it: cut, and with everything but plain ASCII escaped, so that a look-alike of a
+/// real step's id cannot pass for it.
 fn shown(text: &str) -> String {
     const MOST: usize = 80;
     let mut plain: String = text.chars().take(MOST).flat_map(char::escape_default).collect();

@@ -25,8 +25,9 @@ pub struct Policy {
     pub pod_weight: f64,
 }
 
-/// What holds where no row does. The threshold is the one that was tuned in the articles behind this project; the weights
-/// were the best of those measured; ten actions an hour stop a loop that repairs the same thing again and again.
+/// What holds where no row does. The threshold is the one that was tuned in the articles behind this project; the
+/// weights were the best of those measured; ten actions an hour stop a loop that repairs the same thing again and
+/// again.
 pub const DEFAULT: Policy = Policy {
     version: 0,
     severity: None,
@@ -53,8 +54,8 @@ impl Policy {
 /// The policy in force: the most specific one (type and severity, then type, then severity, then default), of those
 /// the newest.
 ///
-/// `incident_type` must be the type that the retrieved runbook states, never the model's word: a model that could choose its own
-/// policy would choose its own threshold. See [`crate::retrieval::Retrieval::lead`].
+/// `incident_type` must be the type that the retrieved runbook states, never the model's word: a model that could
+/// choose its own policy would choose its own threshold. See [`crate::retrieval::Retrieval::lead`].
 pub fn select<'a>(policies: &'a [Policy], severity: Option<Severity>, incident_type: Option<&str>) -> &'a Policy {
     let fitting = policies.iter().filter(|policy| policy.is_for(severity, incident_type));
     let best = fitting.max_by(|a, b| {

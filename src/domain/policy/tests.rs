@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::*;
+use crate::alert::Severity;
 use crate::ids::ToolName;
 use crate::runbook::Step;
 use crate::triage::{Failure, TriageReply};
@@ -264,7 +265,7 @@ fn may_act(case: &Case) -> bool {
     let threshold = case.policy.confidence_threshold;
     case.triage.failure.is_none()
         && confidence.is_finite()
-        && !(confidence < 0.0 || confidence > 1.0)
+        && confidence.clamp(0.0, 1.0) == confidence
         && threshold.is_finite()
         && (0.0..=1.0).contains(&threshold)
         && confidence - threshold >= 0.0
