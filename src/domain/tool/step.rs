@@ -104,7 +104,11 @@ pub enum StepProblem {
 ///
 /// Whether relations exist, and whether guard and verify are SQL that the server accepts, is the store's to check.
 pub fn validate_step(step: &Step, catalogue: &Catalogue) -> Result<(), StepError> {
-    let refuse = |at: String, problem: StepProblem| StepError { step: step.id.clone(), at, problem: Box::new(problem) };
+    let refuse = |at: String, problem: StepProblem| StepError {
+        step: step.id.clone(),
+        at,
+        problem: Box::new(problem),
+    };
     let tool = find(catalogue, &step.tool).map_err(|problem| refuse("tool".to_owned(), problem))?;
     every_parameter(tool, &step.parameters, "parameters")
         .map_err(|(at, problem)| refuse(at, problem))?;
@@ -147,7 +151,11 @@ pub fn bind(
     tool: &Tool,
     chosen: &BTreeMap<String, Value>,
 ) -> Result<BTreeMap<String, Value>, StepError> {
-    let refuse = |name: &str, problem: StepProblem| StepError { step: step.id.clone(), at: format!("parameters.{name}"), problem: Box::new(problem) };
+    let refuse = |name: &str, problem: StepProblem| StepError {
+        step: step.id.clone(),
+        at: format!("parameters.{name}"),
+        problem: Box::new(problem),
+    };
     let mut values = BTreeMap::new();
     for (name, binding) in &step.parameters {
         let value = match (binding, chosen.get(name)) {
