@@ -1,0 +1,60 @@
+//! Where a feature goes: a 64-bit hash gives its dimension and its sign.
+//!
+//! FNV-1a takes a byte at a time, so the n-grams of a word that start at one letter share their work. Its low bits are
+//! weak on short keys; a finaliser repairs that. The sign lets two features that meet in a dimension
+//! cancel as often as they add, so that collisions cost noise and no bias.
+
+/// How many dimensions an embedding has.
+pub const DIMENSIONS: usize = 1024;
+
+const OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+const PRIME: u64 = 0x0000_0100_0000_01b3;
+
+/// An FNV-1a hash under way.
+#[derive(Debug, Clone, Copy)]
+pub struct Fnv(u64);
+
+impl Fnv {
+    /// The hash of nothing.
+    pub const EMPTY: Self = Self(OFFSET_BASIS);
+
+    /// The hash with one byte more.
+    pub const fn byte(self, byte: u8) -> Self {
+        Self((self.0 ^ byte as u64).wrapping_mul(PRIME))
+    }
+
+    /// The hash with `bytes` more.
+    pub fn bytes(self, bytes: &[u8]) -> Self {
+        bytes.iter().fold(self, |hash, &byte| hash.byte(byte))
+    }
+
+    /// The finished hash: the first half of MurmurHash3's finaliser (fmix64), one multiplication between two shifts.
+    pub const fn finish(self) -> u64 {
+        let mut h = self.0;
+        h ^= h >> 33;
+        h = h.wrapping_mul(0xff51_afd7_ed55_8ccd);
+        h ^ (h >> 33)
+    }
+}
+
+/// The dimension of a finished hash: its low bits, as the number of dimensions is a power of two.
+pub const fn dimension(hash: u64) -> usize {
+    (hash % DIMENSIONS as u64) as usize
+}
+
+/// The sign of a finished hash: minus where bit 40 is set, far from the bits of the dimension.
+pub const fn sign(hash: u64) -> f64 {
+    if hash >> 40 & 1 == 1 { -1.0 } else { 1.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fnv_gives_its_published_values() {
+        assert_eq!(Fnv::EMPTY.0, 0xcbf2_9ce4_8422_2325);
+        assert_eq!(Fnv::EMPTY.bytes(b"a").0, 0xaf63_dc4c_8601_ec8c);
+        assert_eq!(Fnv::EMPTY.bytes(b"foobar").0, 0x8594_4171_f739_67e8);
+    }
+}
