@@ -50,27 +50,14 @@ fn fits(text: &str) -> bool {
 
 /// Where to cut a text that does not fit, as late as it may be; never 0, as the text begins with no white space.
 fn cut(text: &str) -> usize {
-    let limit = text
-        .char_indices()
-        .nth(LONGEST_SECTION)
-        .map_or(text.len(), |(at, _)| at);
+    let limit = text.char_indices().nth(LONGEST_SECTION).map_or(text.len(), |(at, _)| at);
     // White space just at the limit still leaves a part that fits.
     let ends_at_limit = text[limit..].starts_with(|c: char| c.is_ascii_whitespace());
     let head = &text[..limit + usize::from(ends_at_limit)];
-    let next_line_is_blank = |at: usize| {
-        text[at + 1..]
-            .chars()
-            .find(|c| *c == '\n' || !c.is_whitespace())
-            .is_none_or(|c| c == '\n')
-    };
-    let paragraph = head
-        .rmatch_indices('\n')
-        .map(|(at, _)| at)
-        .find(|at| next_line_is_blank(*at));
-    paragraph
-        .or_else(|| head.rfind('\n'))
-        .or_else(|| head.rfind(|c: char| c.is_ascii_whitespace()))
-        .unwrap_or(limit)
+    let next_line_is_blank =
+        |at: usize| text[at + 1..].chars().find(|c| *c == '\n' || !c.is_whitespace()).is_none_or(|c| c == '\n');
+    let paragraph = head.rmatch_indices('\n').map(|(at, _)| at).find(|at| next_line_is_blank(*at));
+    paragraph.or_else(|| head.rfind('\n')).or_else(|| head.rfind(|c: char| c.is_ascii_whitespace())).unwrap_or(limit)
 }
 
 #[cfg(test)]
@@ -84,10 +71,7 @@ mod tests {
         let (first, second, third) = ("a ".repeat(300), "b ".repeat(250), "c ".repeat(200));
         let content = format!("{first}\n\n{second}\n \n{third}");
         let together = format!("{first}\n\n{second}");
-        assert_eq!(
-            split_section(&content),
-            [together.trim_end(), third.trim_end()]
-        );
+        assert_eq!(split_section(&content), [together.trim_end(), third.trim_end()]);
     }
 
     #[test]
@@ -97,10 +81,7 @@ mod tests {
         let words = format!("{} {}", "a".repeat(900), "b".repeat(900));
         assert_eq!(split_section(&words), ["a".repeat(900), "b".repeat(900)]);
         let letters = "é".repeat(2_000);
-        assert_eq!(
-            split_section(&letters),
-            ["é".repeat(1_200), "é".repeat(800)]
-        );
+        assert_eq!(split_section(&letters), ["é".repeat(1_200), "é".repeat(800)]);
     }
 
     #[test]
@@ -118,10 +99,7 @@ mod tests {
     #[test]
     fn a_pod_gets_title_and_query_with_identifiers_taken_apart_and_the_body_untouched() {
         assert_eq!(pod_query_text("KubePod pg_stat"), "Kube Pod pg stat");
-        assert_eq!(
-            pod_passage_text("KubePod", "pg_stat", "pg_stat KubePod"),
-            "Kube Pod\npg_stat\npg_stat KubePod"
-        );
+        assert_eq!(pod_passage_text("KubePod", "pg_stat", "pg_stat KubePod"), "Kube Pod\npg_stat\npg_stat KubePod");
     }
 
     proptest! {

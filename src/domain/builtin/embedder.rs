@@ -26,11 +26,7 @@ pub fn embed(text: &str) -> Vector {
     add(Kind::NGram, &mut n_grams, &mut sums);
     let length = sums.iter().map(|x| x * x).sum::<f64>().sqrt();
     let scale = if length > 0.0 { 1.0 / length } else { 0.0 };
-    Vector::from(
-        sums.iter()
-            .map(|x| (x * scale) as f32)
-            .collect::<Vec<f32>>(),
-    )
+    Vector::from(sums.iter().map(|x| (x * scale) as f32).collect::<Vec<f32>>())
 }
 
 /// Whether an embedding is the zero vector, which is similar to nothing and must not be searched for.
@@ -62,11 +58,7 @@ fn add(kind: Kind, hashes: &mut [u64], sums: &mut [f64; DIMENSIONS]) {
     let weights = kind.weights();
     for same in hashes.chunk_by(|a, b| a == b) {
         let hash = same[0];
-        let frequency = if same.len() == 1 {
-            1.0
-        } else {
-            1.0 + (same.len() as f64).ln()
-        };
+        let frequency = if same.len() == 1 { 1.0 } else { 1.0 + (same.len() as f64).ln() };
         sums[dimension(hash)] += sign(hash) * frequency * weights.of(hash);
     }
 }
@@ -79,11 +71,7 @@ mod tests {
     use crate::builtin::chunk_text;
 
     fn cosine(a: &Vector, b: &Vector) -> f64 {
-        a.as_slice()
-            .iter()
-            .zip(b.as_slice())
-            .map(|(a, b)| f64::from(a * b))
-            .sum()
+        a.as_slice().iter().zip(b.as_slice()).map(|(a, b)| f64::from(a * b)).sum()
     }
 
     fn norm(vector: &Vector) -> f64 {
@@ -93,16 +81,8 @@ mod tests {
     #[test]
     fn an_alert_is_nearer_to_the_runbook_about_it_than_to_another() {
         let alert = embed("Connection pool exhaustion: pool_size=50, active=198");
-        let pool = embed(&chunk_text(
-            "Connection pool exhausted",
-            "Meaning",
-            "All server connections are in use.",
-        ));
-        let disk = embed(&chunk_text(
-            "WAL volume full",
-            "Meaning",
-            "Archiving fails and segments pile up.",
-        ));
+        let pool = embed(&chunk_text("Connection pool exhausted", "Meaning", "All server connections are in use."));
+        let disk = embed(&chunk_text("WAL volume full", "Meaning", "Archiving fails and segments pile up."));
         assert!(cosine(&alert, &pool) > 0.3, "{}", cosine(&alert, &pool));
         assert!(cosine(&alert, &disk) < 0.1, "{}", cosine(&alert, &disk));
     }
@@ -111,8 +91,7 @@ mod tests {
     fn a_text_of_one_token_lies_where_the_hashes_of_its_features_say() {
         // `^db$` has the n-grams ^db, db$ and ^db$; with the word that is four features of default weight.
         let vector = embed("db");
-        let features =
-            ["^db", "db$", "^db$"].map(|gram| Fnv::EMPTY.bytes(gram.as_bytes()).finish());
+        let features = ["^db", "db$", "^db$"].map(|gram| Fnv::EMPTY.bytes(gram.as_bytes()).finish());
         let taken = vector.as_slice().iter().filter(|x| **x != 0.0).count();
         assert_eq!(taken, 4);
         for hash in features {
@@ -134,10 +113,7 @@ mod tests {
 
     #[test]
     fn the_order_of_words_changes_no_bit() {
-        assert_eq!(
-            embed("replication lag on standby"),
-            embed("standby on lag replication")
-        );
+        assert_eq!(embed("replication lag on standby"), embed("standby on lag replication"));
     }
 
     #[test]

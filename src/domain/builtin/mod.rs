@@ -4,13 +4,17 @@
 //! does not.
 
 mod chunks;
+mod confidence;
 mod embedder;
 mod hash;
 mod stem;
 mod stop_words;
 mod tokens;
+mod triage;
 mod weights;
 
 pub use chunks::{LONGEST_SECTION, chunk_text, pod_passage_text, pod_query_text, split_section};
+pub use confidence::{BY_NAME, confidence};
 pub use embedder::{embed, is_blank};
 pub use hash::DIMENSIONS;
+pub use triage::triage;

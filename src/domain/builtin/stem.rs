@@ -21,17 +21,10 @@ pub fn stem(word: &mut [u8]) -> usize {
     if word.ends_with(b"ed") && n >= 5 {
         return undoubled(&word[..n - 2]);
     }
-    if n >= 5
-        && [&b"ses"[..], b"xes", b"zes", b"ches", b"shes"]
-            .iter()
-            .any(|end| word.ends_with(end))
-    {
+    if n >= 5 && [&b"ses"[..], b"xes", b"zes", b"ches", b"shes"].iter().any(|end| word.ends_with(end)) {
         return n - 2;
     }
-    if word.ends_with(b"s")
-        && n >= 5
-        && ![b"ss", b"us", b"is"].iter().any(|end| word.ends_with(*end))
-    {
+    if word.ends_with(b"s") && n >= 5 && ![b"ss", b"us", b"is"].iter().any(|end| word.ends_with(*end)) {
         return without_e(&word[..n - 1]);
     }
     without_e(word)
@@ -47,11 +40,7 @@ fn undoubled(stem: &[u8]) -> usize {
 
 /// Words of four letters keep their `e`: `node`, `file`, `time`.
 fn without_e(word: &[u8]) -> usize {
-    if word.len() >= 5 && word.ends_with(b"e") {
-        word.len() - 1
-    } else {
-        word.len()
-    }
+    if word.len() >= 5 && word.ends_with(b"e") { word.len() - 1 } else { word.len() }
 }
 
 #[cfg(test)]
@@ -78,18 +67,13 @@ mod tests {
             &["index", "indexes", "indexed", "indexing"],
         ] {
             let stems: Vec<String> = forms.iter().map(|form| stemmed(form)).collect();
-            assert!(
-                stems.iter().all(|stem| *stem == stems[0]),
-                "{forms:?} gave {stems:?}"
-            );
+            assert!(stems.iter().all(|stem| *stem == stems[0]), "{forms:?} gave {stems:?}");
         }
     }
 
     #[test]
     fn words_that_only_look_like_a_form_stay() {
-        for word in [
-            "status", "redis", "access", "logs", "pods", "ring", "need", "node", "p99",
-        ] {
+        for word in ["status", "redis", "access", "logs", "pods", "ring", "need", "node", "p99"] {
             assert_eq!(stemmed(word), word);
         }
     }

@@ -4,9 +4,7 @@
 
 /// Whether `word`, in lower case and before stemming, is a stop word.
 pub fn is_stop_word(word: &[u8]) -> bool {
-    WORDS
-        .binary_search_by(|stop| stop.as_bytes().cmp(word))
-        .is_ok()
+    WORDS.binary_search_by(|stop| stop.as_bytes().cmp(word)).is_ok()
 }
 
 /// In the order of their bytes, for the binary search.
@@ -34,9 +32,7 @@ mod tests {
 
     #[test]
     fn words_that_carry_meaning_in_an_alert_are_no_stop_words() {
-        for word in [
-            "down", "high", "slow", "full", "after", "without", "one", "lag",
-        ] {
+        for word in ["down", "high", "slow", "full", "after", "without", "one", "lag"] {
             assert!(!is_stop_word(word.as_bytes()), "{word}");
         }
     }

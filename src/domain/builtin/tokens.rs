@@ -15,10 +15,7 @@ const LONGEST_JOINED: usize = 64;
 /// `KubePodCrashLooping` gives `kube`, `pod`, `crash`, `loop` and `=kubepodcrashlooping`: the parts meet prose, the
 /// joined form meets the same identifier elsewhere. The `=` keeps it apart from plain words.
 pub fn each_token(text: &str, mut visit: impl FnMut(&[u8])) {
-    for run in text
-        .as_bytes()
-        .split(|b| !b.is_ascii_alphanumeric() && *b != b'_')
-    {
+    for run in text.as_bytes().split(|b| !b.is_ascii_alphanumeric() && *b != b'_') {
         let mut joined = [b'='; 1 + LONGEST_JOINED];
         let (mut length, mut parts) = (1, 0);
         for part in Parts(run) {
@@ -60,9 +57,7 @@ impl<'a> Iterator for Parts<'a> {
     fn next(&mut self) -> Option<&'a [u8]> {
         let start = self.0.iter().position(|&b| b != b'_')?;
         let run = &self.0[start..];
-        let end = (1..run.len())
-            .find(|&i| run[i] == b'_' || is_border(run, i))
-            .unwrap_or(run.len());
+        let end = (1..run.len()).find(|&i| run[i] == b'_' || is_border(run, i)).unwrap_or(run.len());
         let (part, rest) = run.split_at(end);
         self.0 = rest;
         Some(part)
@@ -75,9 +70,7 @@ fn is_border(run: &[u8], at: usize) -> bool {
     }
     let before = run[at - 1];
     let after_is_small = run.get(at + 1).is_some_and(u8::is_ascii_lowercase);
-    before.is_ascii_lowercase()
-        || before.is_ascii_digit()
-        || before.is_ascii_uppercase() && after_is_small
+    before.is_ascii_lowercase() || before.is_ascii_digit() || before.is_ascii_uppercase() && after_is_small
 }
 
 /// Whether a word is a measured value or a made-up name, which no runbook can know: a number, hexadecimal digits (as in
@@ -87,19 +80,14 @@ fn is_number(word: &[u8]) -> bool {
         return false;
     }
     let hex = word.strip_prefix(b"0x").unwrap_or(word);
-    let unit = word
-        .iter()
-        .position(|b| !b.is_ascii_digit())
-        .map_or(&word[..0], |end| &word[end..]);
+    let unit = word.iter().position(|b| !b.is_ascii_digit()).map_or(&word[..0], |end| &word[end..]);
     hex.iter().all(u8::is_ascii_hexdigit)
         || unit.len() < word.len() && unit.len() <= 2 && unit.iter().all(u8::is_ascii_lowercase)
 }
 
 /// Words with digits that do name something. Percentiles are `p90` to `p99`.
 fn is_name_with_digits(word: &[u8]) -> bool {
-    const NAMES: [&[u8]; 9] = [
-        b"s3", b"k8s", b"4xx", b"5xx", b"ipv4", b"ipv6", b"v4", b"v6", b"http2",
-    ];
+    const NAMES: [&[u8]; 9] = [b"s3", b"k8s", b"4xx", b"5xx", b"ipv4", b"ipv6", b"v4", b"v6", b"http2"];
     NAMES.contains(&word) || matches!(word, [b'p', b'9', b'0'..=b'9'])
 }
 
@@ -129,63 +117,38 @@ mod tests {
 
     fn tokens(text: &str) -> Vec<String> {
         let mut all = Vec::new();
-        each_token(text, |token| {
-            all.push(String::from_utf8(token.to_vec()).unwrap())
-        });
+        each_token(text, |token| all.push(String::from_utf8(token.to_vec()).unwrap()));
         all
     }
 
     #[test]
     fn an_identifier_gives_its_parts_and_its_joined_form() {
-        assert_eq!(
-            tokens("KubePodCrashLooping"),
-            ["kube", "pod", "crash", "loop", "=kubepodcrashlooping"]
-        );
-        assert_eq!(
-            tokens("pg_stat_activity"),
-            ["pg", "stat", "activity", "=pgstatactivity"]
-        );
-        assert_eq!(
-            tokens("CNPGClusterHAWarning"),
-            ["cnpg", "cluster", "ha", "warn", "=cnpgclusterhawarning"]
-        );
+        assert_eq!(tokens("KubePodCrashLooping"), ["kube", "pod", "crash", "loop", "=kubepodcrashlooping"]);
+        assert_eq!(tokens("pg_stat_activity"), ["pg", "stat", "activity", "=pgstatactivity"]);
+        assert_eq!(tokens("CNPGClusterHAWarning"), ["cnpg", "cluster", "ha", "warn", "=cnpgclusterhawarning"]);
         assert_eq!(tokens("_private_"), ["privat"]);
     }
 
     #[test]
     fn stop_words_and_single_letters_are_left_out() {
-        assert_eq!(
-            tokens("The pool of a DB is at its limit"),
-            ["pool", "db", "limit"]
-        );
+        assert_eq!(tokens("The pool of a DB is at its limit"), ["pool", "db", "limit"]);
     }
 
     #[test]
     fn measured_values_and_generated_names_are_left_out() {
-        assert_eq!(
-            tokens("95 0x1f 7d9c5b6f4d 5m 250ms 10.0.5.44:9100 24h"),
-            Vec::<String>::new()
-        );
-        assert_eq!(
-            tokens("pool_size=50, active=198"),
-            ["pool", "size", "=poolsize", "activ"]
-        );
+        assert_eq!(tokens("95 0x1f 7d9c5b6f4d 5m 250ms 10.0.5.44:9100 24h"), Vec::<String>::new());
+        assert_eq!(tokens("pool_size=50, active=198"), ["pool", "size", "=poolsize", "activ"]);
     }
 
     #[test]
     fn names_with_digits_stay() {
-        let names = [
-            "s3", "k8s", "4xx", "5xx", "ipv4", "ipv6", "v4", "v6", "http2", "p95", "p99",
-        ];
+        let names = ["s3", "k8s", "4xx", "5xx", "ipv4", "ipv6", "v4", "v6", "http2", "p95", "p99"];
         assert_eq!(tokens(&names.join(" ")), names);
     }
 
     #[test]
     fn a_word_of_33_letters_and_an_identifier_of_65_are_too_long() {
-        assert_eq!(
-            tokens(&format!("{} {}", "x".repeat(32), "x".repeat(33))),
-            ["x".repeat(32)]
-        );
+        assert_eq!(tokens(&format!("{} {}", "x".repeat(32), "x".repeat(33))), ["x".repeat(32)]);
         let part = "x".repeat(32);
         assert_eq!(tokens(&format!("{part}_{part}")).len(), 3);
         assert_eq!(tokens(&format!("{part}_{part}_x")).len(), 2);

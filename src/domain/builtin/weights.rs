@@ -58,32 +58,20 @@ impl Weights {
     }
 
     fn read(name: &str, kind: Kind) -> Self {
-        let mut weights = Self {
-            table: Vec::new(),
-            default: 0.0,
-        };
-        for line in include_str!("weights.tsv")
-            .lines()
-            .filter(|line| !line.starts_with('#'))
-        {
+        let mut weights = Self { table: Vec::new(), default: 0.0 };
+        for line in include_str!("weights.tsv").lines().filter(|line| !line.starts_with('#')) {
             let mut fields = line.split('\t');
-            let (Some(of), Some(feature), Some(weight)) =
-                (fields.next(), fields.next(), fields.next())
-            else {
+            let (Some(of), Some(feature), Some(weight)) = (fields.next(), fields.next(), fields.next()) else {
                 unreachable!("the table is part of the program, and a test reads it");
             };
             if of != name {
                 continue;
             }
-            let weight: f64 = weight
-                .parse()
-                .expect("the table is part of the program, and a test reads it");
+            let weight: f64 = weight.parse().expect("the table is part of the program, and a test reads it");
             let weight = weight * kind.share();
             match feature {
                 "*" => weights.default = weight,
-                _ => weights
-                    .table
-                    .push((Fnv::EMPTY.bytes(feature.as_bytes()).finish(), weight)),
+                _ => weights.table.push((Fnv::EMPTY.bytes(feature.as_bytes()).finish(), weight)),
             }
         }
         weights.table.sort_unstable_by_key(|entry| entry.0);
@@ -99,22 +87,14 @@ mod tests {
     fn the_table_is_read_whole_and_no_two_features_share_a_hash() {
         for kind in [Kind::Word, Kind::NGram] {
             let weights = kind.weights();
-            assert!(
-                weights.table.len() > 290,
-                "{kind:?}: {}",
-                weights.table.len()
-            );
+            assert!(weights.table.len() > 290, "{kind:?}: {}", weights.table.len());
             assert!(weights.table.is_sorted_by(|a, b| a.0 < b.0));
         }
     }
 
     #[test]
     fn a_common_word_weighs_less_than_an_unknown_one() {
-        let weight = |word: &str| {
-            Kind::Word
-                .weights()
-                .of(Fnv::EMPTY.bytes(word.as_bytes()).finish())
-        };
+        let weight = |word: &str| Kind::Word.weights().of(Fnv::EMPTY.bytes(word.as_bytes()).finish());
         assert_eq!(weight("cluster"), 1.7356);
         assert_eq!(weight("pgbouncer"), 4.2452);
     }
