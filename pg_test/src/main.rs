@@ -2,14 +2,16 @@
 
 use std::process::ExitCode;
 
-use pg_test::{Result, demo, setup, verify};
+use pg_test::{Result, demo, evaluate, setup, verify};
 
 const USAGE: &str = "\
 usage: pg_test COMMAND
   demo         install what is missing, start a private server, show three alerts become audited decisions
   demo stop    stop the demo's server and remove its files
   verify       run every check and test
-  setup        only install and build";
+  setup        only install and build
+  evaluate FOLDER [--json FILE]
+               measure the builtin model on labelled alerts and runbooks";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -19,6 +21,7 @@ fn main() -> ExitCode {
         ["demo", "stop"] => demo::stop(),
         ["verify"] => verify::run(),
         ["setup"] => set_up(),
+        ["evaluate", folder, options @ ..] => evaluate::run(folder, options),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);

@@ -57,4 +57,12 @@ mod tests {
         assert_eq!(Fnv::EMPTY.bytes(b"a").0, 0xaf63_dc4c_8601_ec8c);
         assert_eq!(Fnv::EMPTY.bytes(b"foobar").0, 0x8594_4171_f739_67e8);
     }
+
+    #[test]
+    fn a_feature_stays_at_its_dimension_and_sign_because_stored_vectors_depend_on_it() {
+        for (feature, at, signed) in [("disk", 400, -1.0), ("^wa", 405, 1.0), ("=walvolume", 366, 1.0)] {
+            let hash = Fnv::EMPTY.bytes(feature.as_bytes()).finish();
+            assert_eq!((dimension(hash), sign(hash)), (at, signed), "{feature}");
+        }
+    }
 }

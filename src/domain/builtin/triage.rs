@@ -12,6 +12,9 @@ const UNKNOWN: &str = "Unknown";
 /// The most characters of the runbook in a hypothesis: what a person reads at a glance.
 const LONGEST_HYPOTHESIS: usize = 600;
 
+/// Words in the headings of sections that say what an alert means or where it comes from, most telling first.
+const TELL_THE_CAUSE: [&str; 5] = ["meaning", "cause", "summary", "overview", "symptom"];
+
 /// The best runbook's incident type, all of its steps in their order, and its own words on the cause.
 ///
 /// Where nothing was retrieved, the confidence is 0 and there are no actions. Guards decide later which steps fit.
@@ -46,8 +49,9 @@ fn hypothesis(alert: &Alert, retrieval: &Retrieval, best: &Retrieved) -> String 
         (FoundBy::AlertName, None) => format!("{id} ({title}) is for alerts of this name."),
         (FoundBy::Similarity, _) => format!("The alert resembles {id} ({title})."),
     };
-    let mut of_best = retrieval.sections.iter().filter(|section| section.runbook_id == best.runbook_id);
-    let told = of_best.find(|section| tells_the_cause(&section.section)).unwrap_or(best);
+    let of_best = || retrieval.sections.iter().filter(|section| section.runbook_id == best.runbook_id);
+    let told = TELL_THE_CAUSE.iter().find_map(|word| of_best().find(|s| s.section.to_ascii_lowercase().contains(word)));
+    let told = told.unwrap_or(best);
     let mut said = String::new();
     for paragraph in told.content.split("\n\n") {
         let words: Vec<&str> = paragraph.split_whitespace().collect();
@@ -58,12 +62,6 @@ fn hypothesis(alert: &Alert, retrieval: &Retrieval, best: &Retrieved) -> String 
         said = longer.trim_start().to_owned();
     }
     format!("{found} {}", cut(&said, LONGEST_HYPOTHESIS)).trim_end().to_owned()
-}
-
-/// Whether a section's heading promises what an alert means or where it comes from.
-fn tells_the_cause(heading: &str) -> bool {
-    let heading = heading.to_ascii_lowercase();
-    ["meaning", "cause", "summary", "overview", "symptom"].iter().any(|word| heading.contains(word))
 }
 
 /// At most `length` characters of `text`, up to the end of a word, with `…` where something was left out.
