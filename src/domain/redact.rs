@@ -11,8 +11,11 @@ use regex::Regex;
 use serde::Serialize;
 
 mod heads;
+mod json;
 #[cfg(test)]
 mod tests;
+
+pub use json::redact_json;
 
 use heads::{EXPRESSION, HEADS, MARKER_START, Reach, SECRET_NAMES};
 

@@ -30,6 +30,8 @@ pub struct Retrieved {
     pub content: String,
     /// The weighted sum of cosines by which it was ranked, -1..=1.
     pub similarity: f64,
+    /// The cosine by the builtin embedder alone, for which the builtin confidence is fitted.
+    pub builtin_similarity: f64,
     /// Which way found it.
     pub found_by: FoundBy,
 }
@@ -41,8 +43,8 @@ pub struct Retrieval {
     pub sections: Vec<Retrieved>,
     /// Every step of every runbook that has a section above, in the order of the runbooks, then of their sections.
     pub steps: Vec<Step>,
-    /// The best similarity of any other runbook than the first one's, among all candidates: the top k may well be
-    /// sections of a single runbook.
+    /// The best builtin similarity of any other runbook than the first one's, among all candidates: the top k may
+    /// well be sections of a single runbook.
     pub runner_up: Option<f64>,
 }
 
@@ -54,13 +56,13 @@ impl Retrieval {
         self.steps.iter().find(|step| step.id.as_str() == text)
     }
 
-    /// The best section, and by how much it leads the best section of any other runbook.
+    /// The best section, and by how much it leads the best section of any other runbook, by the builtin embedder.
     ///
     /// The score tells whether any runbook covers the alert, the margin whether the first one is right.
     /// Where there is no other runbook the margin is the lead over nothing: the whole score.
     pub fn lead(&self) -> Option<(&Retrieved, f64)> {
         let best = self.sections.first()?;
-        Some((best, best.similarity - self.runner_up.unwrap_or(0.0)))
+        Some((best, best.builtin_similarity - self.runner_up.unwrap_or(0.0)))
     }
 
     /// The ids of all steps on offer.

@@ -34,7 +34,7 @@ pub fn triage(alert: &Alert, retrieval: &Retrieval) -> TriageReply {
         runbook_id: Some(best.runbook_id.to_string()),
         confidence: match best.found_by {
             FoundBy::AlertName => BY_NAME,
-            FoundBy::Similarity => confidence(best.similarity, margin),
+            FoundBy::Similarity => confidence(best.builtin_similarity, margin),
         },
         recommended_actions: steps.map(|step| step.id.to_string()).collect(),
         root_cause_hypothesis: hypothesis(alert, retrieval, best),

@@ -30,6 +30,7 @@ fn section(runbook: &str, name: &str, content: &str, similarity: f64) -> Retriev
         section: name.to_owned(),
         content: content.to_owned(),
         similarity,
+        builtin_similarity: similarity,
         found_by: FoundBy::Similarity,
     }
 }
@@ -75,7 +76,7 @@ fn the_confidence_is_that_of_score_and_margin() {
 fn a_match_of_the_name_has_a_confidence_of_its_own_whatever_the_similarity() {
     let mut retrieval = found();
     retrieval.sections[0].found_by = FoundBy::AlertName;
-    retrieval.sections[0].similarity = 0.01;
+    retrieval.sections[0].builtin_similarity = 0.01;
     let reply = triage(&alert(Some("PoolFull")), &retrieval);
     assert_eq!(reply.confidence, BY_NAME);
     assert!(reply.root_cause_hypothesis.starts_with("RB-001 (Title of RB-001) is for alerts named PoolFull."));
@@ -110,6 +111,6 @@ fn without_a_runbook_there_is_no_confidence_and_no_action() {
 #[test]
 fn a_similarity_that_is_not_a_number_gives_no_confidence() {
     let mut retrieval = found();
-    retrieval.sections[0].similarity = f64::NAN;
+    retrieval.sections[0].builtin_similarity = f64::NAN;
     assert_eq!(triage(&alert(None), &retrieval).confidence, 0.0);
 }

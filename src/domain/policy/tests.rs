@@ -43,6 +43,7 @@ fn catalogue() -> Retrieval {
             step("RB-003/drop-wal", true),
             step("RB-003/pause-writes", true),
         ],
+        runner_up: None,
     }
 }
 
@@ -344,7 +345,7 @@ fn of_a_million_strange_cases_none_acts_unless_every_condition_of_the_invariant_
             if dice.roll(8) == 0 {
                 steps.push(step(dice.pick(&safe), true));
             }
-            Retrieval { sections: Vec::new(), steps }
+            Retrieval { steps, ..Retrieval::default() }
         })
         .collect();
     let mut triage = triage(0.0, &[]);

@@ -40,6 +40,7 @@ fn retrieval(content: &str, steps: usize) -> Retrieval {
         section: name.to_owned(),
         content: content.to_owned(),
         similarity,
+        builtin_similarity: similarity,
         found_by: FoundBy::Similarity,
     };
     let step = |i| Step {
@@ -54,6 +55,7 @@ fn retrieval(content: &str, steps: usize) -> Retrieval {
     Retrieval {
         sections: vec![section("Rotate the password 0", 0.91), section("Background", 0.5)],
         steps: (0..steps).map(step).collect(),
+        runner_up: None,
     }
 }
 

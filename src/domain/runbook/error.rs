@@ -66,9 +66,7 @@ pub enum Problem {
     #[error("alert '{0}' stands twice")]
     AlertTwice(String),
     /// `#` says another title than `title:`.
-    #[error(
-        "the heading says '{heading}' where 'title' says '{title}': leave one out, or make them the same"
-    )]
+    #[error("the heading says '{heading}' where 'title' says '{title}': leave one out, or make them the same")]
     TwoTitles {
         /// The heading.
         heading: String,

@@ -24,14 +24,7 @@ pub(super) struct Front {
 pub(super) type Lines = BTreeMap<String, usize>;
 
 const FRONT: &[&str] = &["id", "title", "incident_type", "severity", "alerts"];
-const STEP: &[&str] = &[
-    "tool",
-    "parameters",
-    "destructive",
-    "guard",
-    "verify",
-    "rollback",
-];
+const STEP: &[&str] = &["tool", "parameters", "destructive", "guard", "verify", "rollback"];
 const BOUNDS: &[&str] = &["min", "max", "one_of"];
 const ROLLBACK: &[&str] = &["tool", "parameters"];
 
@@ -39,30 +32,18 @@ const ROLLBACK: &[&str] = &["tool", "parameters"];
 pub(super) fn front(node: &Node) -> At<Front> {
     let keys = Keys::of("the front matter", node, FRONT)?;
     let id = keys.need("id", "the runbook's id, such as RB-001")?;
-    let incident_type = keys.need(
-        "incident_type",
-        "what a triage calls such an incident, such as LockPileUp",
-    )?;
+    let incident_type = keys.need("incident_type", "what a triage calls such an incident, such as LockPileUp")?;
     let kind = text(incident_type)?;
-    let word = kind
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    let word = kind.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
     if !word || kind.len() > 64 {
-        return Err(wrong(
-            incident_type,
-            "one word of at most 64 letters, digits, '-', '_' and '.'",
-        ));
+        return Err(wrong(incident_type, "one word of at most 64 letters, digits, '-', '_' and '.'"));
     }
     Ok(Front {
         id: RunbookId::new(text(id)?).map_err(|error| (id.line, error.into()))?,
         title: keys.get("title").map(one_line).transpose()?,
         incident_type: kind,
         severity: keys.get("severity").map(severity).transpose()?,
-        alerts: keys
-            .get("alerts")
-            .map(alerts)
-            .transpose()?
-            .unwrap_or_default(),
+        alerts: keys.get("alerts").map(alerts).transpose()?.unwrap_or_default(),
     })
 }
 
@@ -74,10 +55,7 @@ pub(super) fn step(node: &Node, id: StepId) -> At<(Step, Lines)> {
         lines.insert(entry.key.clone(), entry.line);
     }
     let tool = tool_name(keys.need("tool", "the name of a tool of the catalogue")?)?;
-    let destructive = keys.need(
-        "destructive",
-        "true or false, said and not assumed: may it run without a person?",
-    )?;
+    let destructive = keys.need("destructive", "true or false, said and not assumed: may it run without a person?")?;
     let Data::Bool(flag) = destructive.value.data else {
         return Err(wrong(destructive, "true or false"));
     };
@@ -97,58 +75,28 @@ pub(super) fn step(node: &Node, id: StepId) -> At<(Step, Lines)> {
                 lines.insert(format!("rollback.parameters.{}", entry.key), entry.line);
                 parameters.insert(entry.key.clone(), entry.value.to_json());
             }
-            Some(Rollback {
-                tool: tool_name(tool)?,
-                parameters,
-            })
+            Some(Rollback { tool: tool_name(tool)?, parameters })
         }
     };
     let guard = keys.get("guard").map(text).transpose()?;
     let verify = keys.get("verify").map(text).transpose()?;
-    Ok((
-        Step {
-            id,
-            tool,
-            parameters,
-            destructive: flag,
-            guard,
-            verify,
-            rollback,
-        },
-        lines,
-    ))
+    Ok((Step { id, tool, parameters, destructive: flag, guard, verify, rollback }, lines))
 }
 
 fn binding(entry: &Entry) -> At<Binding> {
     match &entry.value.data {
-        Data::Null => Err(wrong(
-            entry,
-            "a value, or bounds: {min: …, max: …} or {one_of: […]}",
-        )),
+        Data::Null => Err(wrong(entry, "a value, or bounds: {min: …, max: …} or {one_of: […]}")),
         Data::Map(_) => {
             let keys = Keys::of(&entry.key, &entry.value, BOUNDS)?;
             let one_of = match keys.get("one_of") {
                 None => Vec::new(),
-                Some(Entry {
-                    value:
-                        Node {
-                            data: Data::List(items),
-                            ..
-                        },
-                    ..
-                }) => items.iter().map(Node::to_json).collect(),
+                Some(Entry { value: Node { data: Data::List(items), .. }, .. }) => {
+                    items.iter().map(Node::to_json).collect()
+                }
                 Some(other) => return Err(wrong(other, "a list of values")),
             };
-            let bound = |key| {
-                keys.get(key)
-                    .map(|entry| entry.value.to_json())
-                    .filter(|value| !value.is_null())
-            };
-            Ok(Binding::Open(Bounds {
-                min: bound("min"),
-                max: bound("max"),
-                one_of,
-            }))
+            let bound = |key| keys.get(key).map(|entry| entry.value.to_json()).filter(|value| !value.is_null());
+            Ok(Binding::Open(Bounds { min: bound("min"), max: bound("max"), one_of }))
         }
         _ => Ok(Binding::Fixed(entry.value.to_json())),
     }
@@ -167,29 +115,13 @@ impl<'n> Keys<'n> {
             Data::Null => &[],
             _ => {
                 let expected = "a mapping of keys to values";
-                let problem = Problem::WrongValue {
-                    key: what.to_owned(),
-                    expected,
-                    found: node.found(),
-                };
+                let problem = Problem::WrongValue { key: what.to_owned(), expected, found: node.found() };
                 return Err((node.line, problem));
             }
         };
-        match entries
-            .iter()
-            .find(|entry| !allowed.contains(&entry.key.as_str()))
-        {
-            None => Ok(Self {
-                line: node.line,
-                entries,
-            }),
-            Some(entry) => Err((
-                entry.line,
-                Problem::UnknownKey {
-                    key: entry.key.clone(),
-                    allowed,
-                },
-            )),
+        match entries.iter().find(|entry| !allowed.contains(&entry.key.as_str())) {
+            None => Ok(Self { line: node.line, entries }),
+            Some(entry) => Err((entry.line, Problem::UnknownKey { key: entry.key.clone(), allowed })),
         }
     }
 
@@ -198,36 +130,20 @@ impl<'n> Keys<'n> {
     }
 
     fn need(&self, key: &'static str, what: &'static str) -> At<&'n Entry> {
-        self.get(key)
-            .ok_or((self.line, Problem::MissingKey { key, what }))
+        self.get(key).ok_or((self.line, Problem::MissingKey { key, what }))
     }
 }
 
 fn wrong(entry: &Entry, expected: &'static str) -> (usize, Problem) {
-    let problem = Problem::WrongValue {
-        key: entry.key.clone(),
-        expected,
-        found: entry.value.found(),
-    };
+    let problem = Problem::WrongValue { key: entry.key.clone(), expected, found: entry.value.found() };
     (entry.value.line, problem)
 }
 
 fn map(entry: Option<&Entry>) -> At<&[Entry]> {
     match entry {
         None => Ok(&[]),
-        Some(Entry {
-            value: Node {
-                data: Data::Map(entries),
-                ..
-            },
-            ..
-        }) => Ok(entries),
-        Some(Entry {
-            value: Node {
-                data: Data::Null, ..
-            },
-            ..
-        }) => Ok(&[]),
+        Some(Entry { value: Node { data: Data::Map(entries), .. }, .. }) => Ok(entries),
+        Some(Entry { value: Node { data: Data::Null, .. }, .. }) => Ok(&[]),
         Some(entry) => Err(wrong(entry, "a mapping of parameters to values")),
     }
 }
@@ -242,11 +158,7 @@ fn text(entry: &Entry) -> At<String> {
 
 fn one_line(entry: &Entry) -> At<String> {
     let text = text(entry)?;
-    if text.contains(['\n', '\r']) {
-        Err(wrong(entry, "text on one line"))
-    } else {
-        Ok(text)
-    }
+    if text.contains(['\n', '\r']) { Err(wrong(entry, "text on one line")) } else { Ok(text) }
 }
 
 fn tool_name(entry: &Entry) -> At<ToolName> {
@@ -254,17 +166,9 @@ fn tool_name(entry: &Entry) -> At<ToolName> {
 }
 
 fn severity(entry: &Entry) -> At<Severity> {
-    let all = [
-        Severity::P1,
-        Severity::P2,
-        Severity::P3,
-        Severity::P4,
-        Severity::P5,
-    ];
+    let all = [Severity::P1, Severity::P2, Severity::P3, Severity::P4, Severity::P5];
     let said = text(entry)?;
-    all.into_iter()
-        .find(|s| s.as_str() == said)
-        .ok_or_else(|| wrong(entry, "one of P1, P2, P3, P4, P5"))
+    all.into_iter().find(|s| s.as_str() == said).ok_or_else(|| wrong(entry, "one of P1, P2, P3, P4, P5"))
 }
 
 fn alerts(entry: &Entry) -> At<Vec<String>> {
@@ -273,11 +177,7 @@ fn alerts(entry: &Entry) -> At<Vec<String>> {
     };
     let mut names = Vec::with_capacity(items.len());
     for item in items {
-        let item = Entry {
-            line: item.line,
-            key: entry.key.clone(),
-            value: item.clone(),
-        };
+        let item = Entry { line: item.line, key: entry.key.clone(), value: item.clone() };
         let name = one_line(&item)?;
         if names.contains(&name) {
             return Err((item.line, Problem::AlertTwice(name)));

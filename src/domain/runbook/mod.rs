@@ -119,14 +119,23 @@ pub struct Step {
     pub rollback: Option<Rollback>,
 }
 
-/// What a runbook says of one parameter.
+/// What a runbook says of one parameter: an object is bounds, anything else is the value itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, try_from = "Value")]
 pub enum Binding {
     /// Open: chosen at run time within these bounds, which lie within the tool's own.
     Open(Bounds),
     /// Fixed by the runbook: a scalar, or a list of names for `columns`.
     Fixed(Value),
+}
+
+// Not by serde's own trial of one variant after the other: it would read the list of a `columns` as bounds, in order.
+impl TryFrom<Value> for Binding {
+    type Error = serde_json::Error;
+
+    fn try_from(value: Value) -> Result<Self, serde_json::Error> {
+        if value.is_object() { serde_json::from_value(value).map(Self::Open) } else { Ok(Self::Fixed(value)) }
+    }
 }
 
 /// The bounds of an open parameter; which of them apply depends on the parameter's type.

@@ -27,15 +27,8 @@ pub fn render(runbook: &Runbook) -> String {
     out.push_str("---\n");
     for section in &runbook.sections {
         // A name that ends with '#' would lose it as decoration, so it gets decoration to lose.
-        let decoration = if section.name.ends_with('#') {
-            " ##"
-        } else {
-            ""
-        };
-        out.push_str(&format!(
-            "\n## {}{decoration}\n\n{}\n",
-            section.name, section.content
-        ));
+        let decoration = if section.name.ends_with('#') { " ##" } else { "" };
+        out.push_str(&format!("\n## {}{decoration}\n\n{}\n", section.name, section.content));
         if let Some(step) = &section.step {
             out.push_str("\n```yaml step\n");
             render_step(&mut out, step);
@@ -53,28 +46,16 @@ fn render_step(out: &mut String, step: &Step) {
             let value = match binding {
                 Binding::Fixed(value) => flow(value),
                 Binding::Open(bounds) => {
-                    let one_of =
-                        (!bounds.one_of.is_empty()).then(|| Value::from(bounds.one_of.clone()));
-                    let all = [
-                        ("min", &bounds.min),
-                        ("max", &bounds.max),
-                        ("one_of", &one_of),
-                    ];
-                    let said = all
-                        .iter()
-                        .filter_map(|(key, v)| Some(format!("{key}: {}", flow(v.as_ref()?))));
+                    let one_of = (!bounds.one_of.is_empty()).then(|| Value::from(bounds.one_of.clone()));
+                    let all = [("min", &bounds.min), ("max", &bounds.max), ("one_of", &one_of)];
+                    let said = all.iter().filter_map(|(key, v)| Some(format!("{key}: {}", flow(v.as_ref()?))));
                     format!("{{{}}}", said.collect::<Vec<_>>().join(", "))
                 }
             };
             line(out, 2, &word(name), &value);
         }
     }
-    line(
-        out,
-        0,
-        "destructive",
-        if step.destructive { "true" } else { "false" },
-    );
+    line(out, 0, "destructive", if step.destructive { "true" } else { "false" });
     for (key, query) in [("guard", &step.guard), ("verify", &step.verify)] {
         if let Some(query) = query {
             line(out, 0, key, &block(query));
@@ -98,11 +79,8 @@ fn line(out: &mut String, indent: usize, key: &str, value: &str) {
 
 /// A text as a literal block, where its lines are such that a block keeps them; else quoted.
 fn block(text: &str) -> String {
-    let keeps = |line: &str| {
-        !line.trim().is_empty()
-            && !line.ends_with(' ')
-            && line.chars().all(|c| (' '..='~').contains(&c))
-    };
+    let keeps =
+        |line: &str| !line.trim().is_empty() && !line.ends_with(' ') && line.chars().all(|c| (' '..='~').contains(&c));
     if !text.contains('\n') || text.starts_with(' ') || !text.split('\n').all(keeps) {
         return word(text);
     }
@@ -118,14 +96,9 @@ fn block(text: &str) -> String {
 fn flow(value: &Value) -> String {
     match value {
         Value::String(text) => word(text),
-        Value::Array(items) => format!(
-            "[{}]",
-            items.iter().map(flow).collect::<Vec<_>>().join(", ")
-        ),
+        Value::Array(items) => format!("[{}]", items.iter().map(flow).collect::<Vec<_>>().join(", ")),
         Value::Object(entries) => {
-            let entries = entries
-                .iter()
-                .map(|(key, value)| format!("{}: {}", word(key), flow(value)));
+            let entries = entries.iter().map(|(key, value)| format!("{}: {}", word(key), flow(value)));
             format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
         }
         other => other.to_string(),
@@ -135,9 +108,7 @@ fn flow(value: &Value) -> String {
 /// A text, bare where it can only be read as itself, in double quotes everywhere else.
 fn word(text: &str) -> String {
     let bare = text.starts_with(|c: char| c.is_ascii_alphabetic())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"_-./ ".contains(&b))
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-./ ".contains(&b))
         && !text.ends_with(' ')
         && reads_as_text(text);
     if bare {

@@ -37,21 +37,16 @@ fn literals(sql: &str) -> Vec<String> {
 fn catalogue() -> Catalogue {
     let sql = fs::read_to_string(root().join("sql/tools.sql")).unwrap();
     let mut rows = Vec::new();
-    for insert in sql
-        .split(
-            "INSERT INTO oncall.tool (name, kind, summary, template, parameters, builtin) VALUES",
-        )
-        .skip(1)
+    for insert in
+        sql.split("INSERT INTO oncall.tool (name, kind, summary, template, parameters, builtin) VALUES").skip(1)
     {
-        let (insert, _) = insert
-            .split_once(", true);\n")
-            .expect("an insert ends with its last row");
+        let (insert, _) = insert.split_once(", true);\n").expect("an insert ends with its last row");
         for row in literals(insert).chunks(5) {
-            let [name, kind, summary, template, parameters] = row else {
-                panic!("a row of {row:?}")
-            };
+            let [name, kind, summary, template, parameters] = row else { panic!("a row of {row:?}") };
             let parameters: Value = serde_json::from_str(parameters).unwrap();
-            rows.push(json!({"name": name, "kind": kind, "summary": summary, "template": template, "parameters": parameters}));
+            rows.push(
+                json!({"name": name, "kind": kind, "summary": summary, "template": template, "parameters": parameters}),
+            );
         }
     }
     serde_json::from_value(Value::Array(rows)).unwrap()
@@ -59,10 +54,7 @@ fn catalogue() -> Catalogue {
 
 fn runbooks() -> Vec<(String, Runbook)> {
     let catalogue = catalogue();
-    let mut files: Vec<_> = fs::read_dir(root().join("runbooks"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
+    let mut files: Vec<_> = fs::read_dir(root().join("runbooks")).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     let read = |path: &PathBuf| {
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
@@ -78,15 +70,8 @@ fn every_shipped_runbook_fits_the_catalogue_and_its_file_is_named_for_it() {
     let runbooks = runbooks();
     assert!(runbooks.len() >= 8);
     for (file, runbook) in &runbooks {
-        assert!(
-            file.starts_with(&format!("{}-", runbook.id)) && file.ends_with(".md"),
-            "{file}"
-        );
-        assert_eq!(
-            parse(&render(runbook), file).as_ref(),
-            Ok(runbook),
-            "{file}"
-        );
+        assert!(file.starts_with(&format!("{}-", runbook.id)) && file.ends_with(".md"), "{file}");
+        assert_eq!(parse(&render(runbook), file).as_ref(), Ok(runbook), "{file}");
     }
 }
 
@@ -94,11 +79,7 @@ fn every_shipped_runbook_fits_the_catalogue_and_its_file_is_named_for_it() {
 fn no_two_runbooks_share_an_id_a_title_an_incident_type_or_an_alert() {
     let mut seen = BTreeMap::new();
     for (file, runbook) in &runbooks() {
-        let names = [
-            ("id", runbook.id.as_str()),
-            ("title", &runbook.title),
-            ("incident type", &runbook.incident_type),
-        ];
+        let names = [("id", runbook.id.as_str()), ("title", &runbook.title), ("incident type", &runbook.incident_type)];
         let alerts = runbook.alerts.iter().map(|alert| ("alert", alert.as_str()));
         for (what, name) in names.into_iter().chain(alerts) {
             let earlier = seen.insert((what, name.to_owned()), file.clone());
@@ -112,11 +93,7 @@ fn every_section_is_small_enough_to_be_one_row() {
     for (file, runbook) in &runbooks() {
         for section in &runbook.sections {
             let length = section.content.chars().count();
-            assert!(
-                length <= 1200,
-                "{file}: {} has {length} characters",
-                section.name
-            );
+            assert!(length <= 1200, "{file}: {} has {length} characters", section.name);
         }
     }
 }
@@ -124,11 +101,7 @@ fn every_section_is_small_enough_to_be_one_row() {
 #[test]
 fn every_step_looks_before_it_acts_and_afterwards() {
     for (file, runbook) in &runbooks() {
-        let mut steps = runbook
-            .sections
-            .iter()
-            .filter_map(|section| section.step.as_ref())
-            .peekable();
+        let mut steps = runbook.sections.iter().filter_map(|section| section.step.as_ref()).peekable();
         assert!(steps.peek().is_some(), "{file} has no step");
         for step in steps {
             assert!(step.guard.is_some() && step.verify.is_some(), "{}", step.id);
@@ -139,15 +112,9 @@ fn every_step_looks_before_it_acts_and_afterwards() {
 #[test]
 fn a_step_that_ends_a_session_drops_what_cannot_come_back_or_stops_writes_is_destructive() {
     for (_, runbook) in &runbooks() {
-        for step in runbook
-            .sections
-            .iter()
-            .filter_map(|section| section.step.as_ref())
-        {
+        for step in runbook.sections.iter().filter_map(|section| section.step.as_ref()) {
             let tool = step.tool.as_str();
-            let harms = ["terminate_", "cancel_", "drop_", "pause_"]
-                .iter()
-                .any(|prefix| tool.starts_with(prefix));
+            let harms = ["terminate_", "cancel_", "drop_", "pause_"].iter().any(|prefix| tool.starts_with(prefix));
             assert!(step.destructive || !harms, "{}", step.id);
         }
     }
@@ -155,15 +122,9 @@ fn a_step_that_ends_a_session_drops_what_cannot_come_back_or_stops_writes_is_des
 
 #[test]
 fn the_flags_that_the_three_cases_rest_on_are_as_they_must_be() {
-    let runbooks: BTreeMap<_, _> = runbooks()
-        .into_iter()
-        .map(|(_, r)| (r.id.to_string(), r))
-        .collect();
+    let runbooks: BTreeMap<_, _> = runbooks().into_iter().map(|(_, r)| (r.id.to_string(), r)).collect();
     let flags = |id: &str| {
-        let steps = runbooks[id]
-            .sections
-            .iter()
-            .filter_map(|section| section.step.as_ref());
+        let steps = runbooks[id].sections.iter().filter_map(|section| section.step.as_ref());
         steps.map(|step| step.destructive).collect::<Vec<_>>()
     };
     assert_eq!(flags("RB-001"), [false, false]);
@@ -179,16 +140,11 @@ fn every_diagnostic_has_a_row_cap_and_no_tool_is_without_a_full_name() {
     for tool in catalogue().iter() {
         tools += 1;
         if tool.kind == Kind::Diagnostic {
-            let (_, cap) = tool
-                .template
-                .rsplit_once("LIMIT ")
-                .expect("a diagnostic ends with its LIMIT");
+            let (_, cap) = tool.template.rsplit_once("LIMIT ").expect("a diagnostic ends with its LIMIT");
             assert!((1..=100).contains(&cap.parse().unwrap()), "{}", tool.name);
         }
         let names = tool.template.split([' ', '(', '\n']);
-        let bare = names
-            .filter(|name| name.starts_with("pg_"))
-            .find(|name| !name.starts_with("pg_catalog."));
+        let bare = names.filter(|name| name.starts_with("pg_")).find(|name| !name.starts_with("pg_catalog."));
         assert_eq!(bare, None, "{}", tool.name);
     }
     assert!(tools >= 16);

@@ -45,19 +45,13 @@ pub(super) struct Entry {
 
 /// Read one YAML document whose first line is line `first_line` of the file.
 pub(super) fn read(text: &str, first_line: usize) -> Result<Node, (usize, Problem)> {
-    let mut events = Events {
-        parser: Parser::new_from_str(text),
-        offset: first_line - 1,
-    };
+    let mut events = Events { parser: Parser::new_from_str(text), offset: first_line - 1 };
     let node = loop {
         let (line, event) = events.next()?;
         match event {
             Event::StreamStart | Event::DocumentStart(_) => {}
             Event::StreamEnd => {
-                break Node {
-                    line: first_line,
-                    data: Data::Null,
-                };
+                break Node { line: first_line, data: Data::Null };
             }
             event => break events.node(line, event, 0)?,
         }
@@ -84,20 +78,12 @@ impl<'t> Events<'t> {
     fn next(&mut self) -> Result<(usize, Event<'t>), (usize, Problem)> {
         match self.parser.next() {
             Some(Ok((event, span))) => Ok((span.start.line() + self.offset, event)),
-            Some(Err(error)) => Err((
-                error.marker().line().max(1) + self.offset,
-                yaml(error.info()),
-            )),
+            Some(Err(error)) => Err((error.marker().line().max(1) + self.offset, yaml(error.info()))),
             None => Ok((self.offset + 1, Event::StreamEnd)),
         }
     }
 
-    fn node(
-        &mut self,
-        line: usize,
-        event: Event<'t>,
-        depth: usize,
-    ) -> Result<Node, (usize, Problem)> {
+    fn node(&mut self, line: usize, event: Event<'t>, depth: usize) -> Result<Node, (usize, Problem)> {
         if depth > MAX_DEPTH {
             return Err((line, yaml("it is nested too deeply")));
         }
@@ -133,12 +119,7 @@ impl<'t> Events<'t> {
                 }
             }
             _ => {
-                return Err((
-                    line,
-                    yaml(
-                        "anchors (&), aliases (*) and tags (!) are not allowed: write the value out",
-                    ),
-                ));
+                return Err((line, yaml("anchors (&), aliases (*) and tags (!) are not allowed: write the value out")));
             }
         };
         Ok(Node { line, data })
@@ -159,9 +140,7 @@ fn scalar(text: &str, style: ScalarStyle) -> Data {
 
 /// A whole number as people write it; `007` and `+7` stay text.
 fn whole_number(text: &str) -> Option<i64> {
-    text.parse()
-        .ok()
-        .filter(|number: &i64| number.to_string() == text)
+    text.parse().ok().filter(|number: &i64| number.to_string() == text)
 }
 
 /// Whether a text, written plainly, would be read as something else.
@@ -190,10 +169,7 @@ impl Node {
             Data::Integer(value) => Value::from(*value),
             Data::Text(text) => Value::String(text.clone()),
             Data::List(items) => items.iter().map(Self::to_json).collect(),
-            Data::Map(entries) => entries
-                .iter()
-                .map(|e| (e.key.clone(), e.value.to_json()))
-                .collect(),
+            Data::Map(entries) => entries.iter().map(|e| (e.key.clone(), e.value.to_json())).collect(),
         }
     }
 }

@@ -27,9 +27,7 @@ pub struct Interval {
 
 /// Why a text is not an interval.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{0:?} is not an interval: a whole number and one of ms, s, min, h, d, from '1 ms' to '24 d'"
-)]
+#[error("{0:?} is not an interval: a whole number and one of ms, s, min, h, d, from '1 ms' to '24 d'")]
 pub struct InvalidInterval(String);
 
 impl Interval {
@@ -40,15 +38,10 @@ impl Interval {
         let digits = trimmed.bytes().take_while(u8::is_ascii_digit).count();
         let (number, unit) = trimmed.split_at(digits);
         let unit = unit.trim_start_matches(' ');
-        let (size, ..) = UNITS
-            .iter()
-            .find(|(_, short, long)| *short == unit || long.contains(&unit))
-            .ok_or_else(invalid)?;
+        let (size, ..) =
+            UNITS.iter().find(|(_, short, long)| *short == unit || long.contains(&unit)).ok_or_else(invalid)?;
         let number: u64 = number.parse().map_err(|_| invalid())?;
-        let milliseconds = number
-            .checked_mul(*size)
-            .filter(|ms| (1..=MAX_MS).contains(ms))
-            .ok_or_else(invalid)?;
+        let milliseconds = number.checked_mul(*size).filter(|ms| (1..=MAX_MS).contains(ms)).ok_or_else(invalid)?;
         Ok(Self { milliseconds })
     }
 }
@@ -56,10 +49,8 @@ impl Interval {
 /// The canonical form, in the largest unit that divides it: `5min`.
 impl fmt::Display for Interval {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (size, short, _) = UNITS
-            .iter()
-            .find(|(size, ..)| self.milliseconds.is_multiple_of(*size))
-            .expect("1 divides everything");
+        let (size, short, _) =
+            UNITS.iter().find(|(size, ..)| self.milliseconds.is_multiple_of(*size)).expect("1 divides everything");
         write!(f, "{}{short}", self.milliseconds / size)
     }
 }
@@ -83,14 +74,7 @@ mod tests {
 
     #[test]
     fn one_span_has_one_form_however_it_was_written() {
-        for text in [
-            "5 min",
-            "5min",
-            "300 seconds",
-            "300s",
-            "300000 ms",
-            " 5 minutes ",
-        ] {
+        for text in ["5 min", "5min", "300 seconds", "300s", "300000 ms", " 5 minutes "] {
             assert_eq!(Interval::parse(text).unwrap().to_string(), "5min", "{text}");
         }
         assert_eq!(Interval::parse("90 s").unwrap().to_string(), "90s");

@@ -83,9 +83,7 @@ pub enum ToolError {
         parameter: String,
     },
     /// `{x:literal}` or `{x:name}` for a type that has no such form.
-    #[error(
-        "tool {tool}: a parameter of type {type_name} cannot stand in the template as {{{slot}:…}}"
-    )]
+    #[error("tool {tool}: a parameter of type {type_name} cannot stand in the template as {{{slot}:…}}")]
     WrongForm {
         /// The tool.
         tool: ToolName,
@@ -140,11 +138,7 @@ pub enum ToolError {
 }
 
 fn listed(names: &[String]) -> String {
-    if names.is_empty() {
-        "none".to_owned()
-    } else {
-        names.join(", ")
-    }
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 impl Tool {
@@ -157,29 +151,16 @@ impl Tool {
             };
             let slot = || (*name).to_owned();
             let Some(parameter) = self.parameters.get(*name) else {
-                return Err(ToolError::UnknownSlot {
-                    tool: self.name.clone(),
-                    slot: slot(),
-                });
+                return Err(ToolError::UnknownSlot { tool: self.name.clone(), slot: slot() });
             };
             if !parameter.takes(*form) {
                 let type_name = parameter.name();
-                return Err(ToolError::WrongForm {
-                    tool: self.name.clone(),
-                    slot: slot(),
-                    type_name,
-                });
+                return Err(ToolError::WrongForm { tool: self.name.clone(), slot: slot(), type_name });
             }
         }
         for (name, parameter) in &self.parameters {
-            if !pieces
-                .iter()
-                .any(|piece| matches!(piece, Piece::Slot { name: slot, .. } if slot == name))
-            {
-                return Err(ToolError::UnusedParameter {
-                    tool: self.name.clone(),
-                    parameter: name.clone(),
-                });
+            if !pieces.iter().any(|piece| matches!(piece, Piece::Slot { name: slot, .. } if slot == name)) {
+                return Err(ToolError::UnusedParameter { tool: self.name.clone(), parameter: name.clone() });
             }
             let problem = match parameter {
                 ParameterType::Integer { min, max } if min > max => {
@@ -188,38 +169,23 @@ impl Tool {
                 ParameterType::Interval { min, max } if min > max => {
                     format!("min {min} is above max {max}")
                 }
-                ParameterType::Enum { values } if values.is_empty() => {
-                    "no values are listed".to_owned()
-                }
-                ParameterType::Enum { values } => {
-                    match values.iter().find_map(|value| quote::name(value).err()) {
-                        Some(error) => error.to_string(),
-                        None => continue,
-                    }
-                }
+                ParameterType::Enum { values } if values.is_empty() => "no values are listed".to_owned(),
+                ParameterType::Enum { values } => match values.iter().find_map(|value| quote::name(value).err()) {
+                    Some(error) => error.to_string(),
+                    None => continue,
+                },
                 _ => continue,
             };
-            return Err(ToolError::NoValue {
-                tool: self.name.clone(),
-                parameter: name.clone(),
-                problem,
-            });
+            return Err(ToolError::NoValue { tool: self.name.clone(), parameter: name.clone(), problem });
         }
         Ok(())
     }
 
     /// The SQL with these values, each quoted by its type: one statement, ready to run.
     pub fn render(&self, values: &BTreeMap<String, Value>) -> Result<String, ToolError> {
-        if let Some(parameter) = values
-            .keys()
-            .find(|name| !self.parameters.contains_key(*name))
-        {
+        if let Some(parameter) = values.keys().find(|name| !self.parameters.contains_key(*name)) {
             let allowed = self.parameters.keys().cloned().collect();
-            return Err(ToolError::UnknownValue {
-                tool: self.name.clone(),
-                parameter: parameter.clone(),
-                allowed,
-            });
+            return Err(ToolError::UnknownValue { tool: self.name.clone(), parameter: parameter.clone(), allowed });
         }
         let mut checked = BTreeMap::new();
         for (name, parameter) in &self.parameters {
@@ -228,9 +194,7 @@ impl Tool {
                 parameter: name.clone(),
                 type_name: parameter.name(),
             })?;
-            let value = parameter
-                .check(value)
-                .map_err(|problem| self.refused(name, problem))?;
+            let value = parameter.check(value).map_err(|problem| self.refused(name, problem))?;
             checked.insert(name.as_str(), value);
         }
         let mut sql = String::with_capacity(self.template.len() + 64);
@@ -238,16 +202,9 @@ impl Tool {
             match piece {
                 Piece::Text(text) => sql.push_str(text),
                 Piece::Slot { name, form } => {
-                    let unknown = || ToolError::UnknownSlot {
-                        tool: self.name.clone(),
-                        slot: name.to_owned(),
-                    };
+                    let unknown = || ToolError::UnknownSlot { tool: self.name.clone(), slot: name.to_owned() };
                     let value = checked.get(name).ok_or_else(unknown)?;
-                    sql.push_str(
-                        &value
-                            .sql(form)
-                            .map_err(|problem| self.refused(name, problem.into()))?,
-                    );
+                    sql.push_str(&value.sql(form).map_err(|problem| self.refused(name, problem.into()))?);
                 }
             }
         }
@@ -255,18 +212,11 @@ impl Tool {
     }
 
     fn pieces(&self) -> Result<Vec<Piece<'_>>, ToolError> {
-        template::pieces(&self.template).map_err(|problem| ToolError::Template {
-            tool: self.name.clone(),
-            problem,
-        })
+        template::pieces(&self.template).map_err(|problem| ToolError::Template { tool: self.name.clone(), problem })
     }
 
     fn refused(&self, parameter: &str, problem: ValueError) -> ToolError {
-        ToolError::Value {
-            tool: self.name.clone(),
-            parameter: parameter.to_owned(),
-            problem,
-        }
+        ToolError::Value { tool: self.name.clone(), parameter: parameter.to_owned(), problem }
     }
 }
 

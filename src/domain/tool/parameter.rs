@@ -98,9 +98,7 @@ pub enum ValueError {
     #[error(transparent)]
     Quote(#[from] QuoteError),
     /// Not the name of a relation.
-    #[error(
-        "{0:?} is not the name of a relation: write schema.table, and \"Odd Names\" in double quotes"
-    )]
+    #[error("{0:?} is not the name of a relation: write schema.table, and \"Odd Names\" in double quotes")]
     NotARelation(String),
     /// Too few or too many columns.
     #[error("a list of columns has 1 to {MAX_COLUMNS} names, not {0}")]
@@ -128,18 +126,13 @@ impl ParameterType {
         let text = |expected| value.as_str().ok_or_else(|| wrong_type(expected, value));
         match self {
             Self::Integer { min, max } => {
-                let number = value
-                    .as_i64()
-                    .ok_or_else(|| wrong_type("a whole number", value))?;
+                let number = value.as_i64().ok_or_else(|| wrong_type("a whole number", value))?;
                 within(number, *min, *max).map(Checked::Integer)
             }
             Self::Enum { values } => {
                 let word = text("a word")?;
                 if !values.iter().any(|v| v == word) {
-                    return Err(ValueError::NotListed {
-                        value: value.to_string(),
-                        allowed: values.clone(),
-                    });
+                    return Err(ValueError::NotListed { value: value.to_string(), allowed: values.clone() });
                 }
                 Ok(Checked::Word(word.to_owned()))
             }
@@ -185,11 +178,7 @@ impl Checked {
                 if let Some(schema) = schema {
                     qualified = format!("{}.{qualified}", quote::name(schema)?);
                 }
-                if form == Form::Literal {
-                    quote::literal(&qualified)
-                } else {
-                    Ok(qualified)
-                }
+                if form == Form::Literal { quote::literal(&qualified) } else { Ok(qualified) }
             }
             (Self::Columns(names), _) => {
                 let names: Result<Vec<_>, _> = names.iter().map(|name| quote::name(name)).collect();
@@ -200,21 +189,14 @@ impl Checked {
 }
 
 fn wrong_type(expected: &'static str, found: &Value) -> ValueError {
-    ValueError::WrongType {
-        expected,
-        found: found.to_string(),
-    }
+    ValueError::WrongType { expected, found: found.to_string() }
 }
 
 fn within<T: Ord + ToString>(value: T, min: T, max: T) -> Result<T, ValueError> {
     if (&min..=&max).contains(&&value) {
         Ok(value)
     } else {
-        Err(ValueError::OutOfBounds {
-            value: value.to_string(),
-            min: min.to_string(),
-            max: max.to_string(),
-        })
+        Err(ValueError::OutOfBounds { value: value.to_string(), min: min.to_string(), max: max.to_string() })
     }
 }
 
@@ -235,11 +217,7 @@ fn relation(text: &str) -> Result<(Option<String>, String), ValueError> {
     }
     let name = parts.pop().ok_or_else(invalid)?;
     let schema = parts.pop();
-    if parts.is_empty() {
-        Ok((schema, name))
-    } else {
-        Err(invalid())
-    }
+    if parts.is_empty() { Ok((schema, name)) } else { Err(invalid()) }
 }
 
 /// The name at the start of `text`, and what follows it.
@@ -247,9 +225,7 @@ fn name_at(text: &str) -> Option<(String, &str)> {
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find('.').unwrap_or(text.len());
         let (name, after) = text.split_at(end);
-        let plain = name
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        let plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
             && name.bytes().next().is_some_and(|b| !b.is_ascii_digit());
         return plain.then(|| (name.to_owned(), after));
     };
@@ -267,18 +243,14 @@ fn name_at(text: &str) -> Option<(String, &str)> {
 }
 
 fn columns(value: &Value) -> Result<Vec<String>, ValueError> {
-    let list = value
-        .as_array()
-        .ok_or_else(|| wrong_type("a list of column names", value))?;
+    let list = value.as_array().ok_or_else(|| wrong_type("a list of column names", value))?;
     if !(1..=MAX_COLUMNS).contains(&list.len()) {
         return Err(ValueError::ColumnCount(list.len()));
     }
     let mut seen = BTreeSet::new();
     let mut names = Vec::with_capacity(list.len());
     for item in list {
-        let name = item
-            .as_str()
-            .ok_or_else(|| wrong_type("a column name", item))?;
+        let name = item.as_str().ok_or_else(|| wrong_type("a column name", item))?;
         quote::name(name)?;
         if !seen.insert(name) {
             return Err(ValueError::ColumnTwice(name.to_owned()));

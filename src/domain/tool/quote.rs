@@ -29,11 +29,7 @@ pub fn literal(text: &str) -> Result<String, QuoteError> {
         return Err(QuoteError::Nul(text.to_owned()));
     }
     let doubled = text.replace('\'', "''");
-    Ok(if doubled.contains('\\') {
-        format!("E'{}'", doubled.replace('\\', r"\\"))
-    } else {
-        format!("'{doubled}'")
-    })
+    Ok(if doubled.contains('\\') { format!("E'{}'", doubled.replace('\\', r"\\")) } else { format!("'{doubled}'") })
 }
 
 /// A quoted name: `"it""s"`.

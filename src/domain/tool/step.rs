@@ -104,14 +104,9 @@ pub enum StepProblem {
 ///
 /// Whether relations exist, and whether guard and verify are SQL that the server accepts, is the store's to check.
 pub fn validate_step(step: &Step, catalogue: &Catalogue) -> Result<(), StepError> {
-    let refuse = |at: String, problem: StepProblem| StepError {
-        step: step.id.clone(),
-        at,
-        problem: Box::new(problem),
-    };
+    let refuse = |at: String, problem: StepProblem| StepError { step: step.id.clone(), at, problem: Box::new(problem) };
     let tool = find(catalogue, &step.tool).map_err(|problem| refuse("tool".to_owned(), problem))?;
-    every_parameter(tool, &step.parameters, "parameters")
-        .map_err(|(at, problem)| refuse(at, problem))?;
+    every_parameter(tool, &step.parameters, "parameters").map_err(|(at, problem)| refuse(at, problem))?;
     for (name, binding) in &step.parameters {
         let parameter = &tool.parameters[name];
         let outcome = match binding {
@@ -126,8 +121,7 @@ pub fn validate_step(step: &Step, catalogue: &Catalogue) -> Result<(), StepError
         }
     }
     if let Some(rollback) = &step.rollback {
-        let tool = find(catalogue, &rollback.tool)
-            .map_err(|problem| refuse("rollback.tool".to_owned(), problem))?;
+        let tool = find(catalogue, &rollback.tool).map_err(|problem| refuse("rollback.tool".to_owned(), problem))?;
         every_parameter(tool, &rollback.parameters, "rollback.parameters")
             .map_err(|(at, problem)| refuse(at, problem))?;
         for (name, value) in &rollback.parameters {
@@ -135,9 +129,7 @@ pub fn validate_step(step: &Step, catalogue: &Catalogue) -> Result<(), StepError
             if value.is_object() {
                 return Err(refuse(at(), StepProblem::OpenRollback));
             }
-            tool.parameters[name]
-                .check(value)
-                .map_err(|problem| refuse(at(), problem.into()))?;
+            tool.parameters[name].check(value).map_err(|problem| refuse(at(), problem.into()))?;
         }
     }
     Ok(())
@@ -146,11 +138,7 @@ pub fn validate_step(step: &Step, catalogue: &Catalogue) -> Result<(), StepError
 /// The values that a step runs with: those that it fixes, and those that were chosen for what it leaves open.
 ///
 /// This is where a chosen value meets the step's bounds; [`Tool::render`] then checks all of them against the tool's.
-pub fn bind(
-    step: &Step,
-    tool: &Tool,
-    chosen: &BTreeMap<String, Value>,
-) -> Result<BTreeMap<String, Value>, StepError> {
+pub fn bind(step: &Step, tool: &Tool, chosen: &BTreeMap<String, Value>) -> Result<BTreeMap<String, Value>, StepError> {
     let refuse = |name: &str, problem: StepProblem| StepError {
         step: step.id.clone(),
         at: format!("parameters.{name}"),
@@ -163,20 +151,14 @@ pub fn bind(
             (Binding::Fixed(_), Some(_)) => return Err(refuse(name, StepProblem::Fixed)),
             (Binding::Open(_), None) => return Err(refuse(name, StepProblem::NotChosen)),
             (Binding::Open(bounds), Some(value)) => {
-                let parameter = tool
-                    .parameters
-                    .get(name)
-                    .ok_or_else(|| refuse(name, unknown_parameter(tool)))?;
+                let parameter = tool.parameters.get(name).ok_or_else(|| refuse(name, unknown_parameter(tool)))?;
                 admits(parameter, bounds, value).map_err(|problem| refuse(name, problem))?;
                 value
             }
         };
         values.insert(name.clone(), value.clone());
     }
-    match chosen
-        .keys()
-        .find(|name| !step.parameters.contains_key(*name))
-    {
+    match chosen.keys().find(|name| !step.parameters.contains_key(*name)) {
         Some(name) => Err(refuse(name, unknown_parameter(tool))),
         None => Ok(values),
     }
@@ -190,29 +172,15 @@ fn find<'c>(catalogue: &'c Catalogue, name: &ToolName) -> Result<&'c Tool, StepP
 }
 
 fn unknown_parameter(tool: &Tool) -> StepProblem {
-    StepProblem::UnknownParameter {
-        tool: tool.name.clone(),
-        allowed: tool.parameters.keys().cloned().collect(),
-    }
+    StepProblem::UnknownParameter { tool: tool.name.clone(), allowed: tool.parameters.keys().cloned().collect() }
 }
 
 /// Every parameter of the tool is given, and no other.
-fn every_parameter<T>(
-    tool: &Tool,
-    given: &BTreeMap<String, T>,
-    under: &str,
-) -> Result<(), (String, StepProblem)> {
-    if let Some(name) = given
-        .keys()
-        .find(|name| !tool.parameters.contains_key(*name))
-    {
+fn every_parameter<T>(tool: &Tool, given: &BTreeMap<String, T>, under: &str) -> Result<(), (String, StepProblem)> {
+    if let Some(name) = given.keys().find(|name| !tool.parameters.contains_key(*name)) {
         return Err((format!("{under}.{name}"), unknown_parameter(tool)));
     }
-    match tool
-        .parameters
-        .iter()
-        .find(|(name, _)| !given.contains_key(*name))
-    {
+    match tool.parameters.iter().find(|(name, _)| !given.contains_key(*name)) {
         None => Ok(()),
         Some((name, parameter)) => Err((
             format!("{under}.{name}"),
@@ -236,15 +204,8 @@ fn bounds_of(parameter: &ParameterType) -> &'static str {
 /// The bounds are complete, of the parameter's type, and within the tool's own.
 fn narrows(parameter: &ParameterType, bounds: &Bounds) -> Result<(), StepProblem> {
     let type_name = parameter.name();
-    let wrong = |bound| StepProblem::WrongBound {
-        bound,
-        type_name,
-        bounds: bounds_of(parameter),
-    };
-    let unbounded = || StepProblem::Unbounded {
-        type_name,
-        bounds: bounds_of(parameter),
-    };
+    let wrong = |bound| StepProblem::WrongBound { bound, type_name, bounds: bounds_of(parameter) };
+    let unbounded = || StepProblem::Unbounded { type_name, bounds: bounds_of(parameter) };
     match parameter {
         ParameterType::Integer { .. } | ParameterType::Interval { .. } => {
             if !bounds.one_of.is_empty() {
@@ -254,10 +215,7 @@ fn narrows(parameter: &ParameterType, bounds: &Bounds) -> Result<(), StepProblem
                 return Err(unbounded());
             };
             if parameter.check(min)? > parameter.check(max)? {
-                return Err(StepProblem::EmptyRange {
-                    min: min.to_string(),
-                    max: max.to_string(),
-                });
+                return Err(StepProblem::EmptyRange { min: min.to_string(), max: max.to_string() });
             }
         }
         _ => {
@@ -284,8 +242,7 @@ fn admits(parameter: &ParameterType, bounds: &Bounds, value: &Value) -> Result<(
     let checked = parameter.check(value)?;
     let at_least = |bound: &Value| parameter.check(bound).is_ok_and(|bound| checked >= bound);
     let at_most = |bound: &Value| parameter.check(bound).is_ok_and(|bound| checked <= bound);
-    let is =
-        |bound: &Value| parameter.check(bound).as_ref() == Ok::<&Checked, &ValueError>(&checked);
+    let is = |bound: &Value| parameter.check(bound).as_ref() == Ok::<&Checked, &ValueError>(&checked);
     let inside = bounds.min.as_ref().is_none_or(at_least)
         && bounds.max.as_ref().is_none_or(at_most)
         && (bounds.one_of.is_empty() || bounds.one_of.iter().any(is));
@@ -294,26 +251,14 @@ fn admits(parameter: &ParameterType, bounds: &Bounds, value: &Value) -> Result<(
     }
     let bounds = match (&bounds.min, &bounds.max) {
         (Some(min), Some(max)) => format!("{min} to {max}"),
-        _ => bounds
-            .one_of
-            .iter()
-            .map(Value::to_string)
-            .collect::<Vec<_>>()
-            .join(", "),
+        _ => bounds.one_of.iter().map(Value::to_string).collect::<Vec<_>>().join(", "),
     };
-    Err(StepProblem::OutsideStep {
-        value: value.to_string(),
-        bounds,
-    })
+    Err(StepProblem::OutsideStep { value: value.to_string(), bounds })
 }
 
 /// A first look at a guard or a verify. The wall is the read-only role that runs it, not this.
 fn is_query(text: &str) -> bool {
-    let word: String = text
-        .trim_start()
-        .chars()
-        .take_while(char::is_ascii_alphabetic)
-        .collect();
+    let word: String = text.trim_start().chars().take_while(char::is_ascii_alphabetic).collect();
     let mut quote = None;
     let several = text.chars().any(|c| {
         match quote {
@@ -323,7 +268,5 @@ fn is_query(text: &str) -> bool {
         }
         c == ';' && quote.is_none()
     });
-    (word.eq_ignore_ascii_case("select") || word.eq_ignore_ascii_case("with"))
-        && !several
-        && !text.contains('\0')
+    (word.eq_ignore_ascii_case("select") || word.eq_ignore_ascii_case("with")) && !several && !text.contains('\0')
 }

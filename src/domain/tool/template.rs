@@ -57,9 +57,7 @@ pub enum TemplateError {
         at: usize,
     },
     /// A slot beside something that would change the meaning of its quotes, as in `U&{x}`.
-    #[error(
-        "at byte {at}: a slot stands after a space, '(', ',' or '=' and before a space, ')', ',' or ':'"
-    )]
+    #[error("at byte {at}: a slot stands after a space, '(', ',' or '=' and before a space, ')', ',' or ':'")]
     Touching {
         /// Where.
         at: usize,
@@ -81,16 +79,10 @@ pub fn pieces(template: &str) -> Result<Vec<Piece<'_>>, TemplateError> {
         let byte = bytes[at];
         match byte {
             0 => {
-                return Err(TemplateError::Forbidden {
-                    at,
-                    what: "a NUL character",
-                });
+                return Err(TemplateError::Forbidden { at, what: "a NUL character" });
             }
             b'\\' => {
-                return Err(TemplateError::Forbidden {
-                    at,
-                    what: "a backslash",
-                });
+                return Err(TemplateError::Forbidden { at, what: "a backslash" });
             }
             // `'{}'` is an empty array, not a slot.
             b'{' if quote.is_some() && slot_at(&template[at..]).is_some() => {
@@ -101,28 +93,18 @@ pub fn pieces(template: &str) -> Result<Vec<Piece<'_>>, TemplateError> {
             b'\'' | b'"' if quote.is_none() => quote = Some(byte),
             _ if quote.is_some() => {}
             b';' => {
-                return Err(TemplateError::Forbidden {
-                    at,
-                    what: "';' (one statement is all)",
-                });
+                return Err(TemplateError::Forbidden { at, what: "';' (one statement is all)" });
             }
             b'$' => return Err(TemplateError::Forbidden { at, what: "'$'" }),
             b'-' if bytes.get(at + 1) == Some(&b'-') => {
-                return Err(TemplateError::Forbidden {
-                    at,
-                    what: "a comment",
-                });
+                return Err(TemplateError::Forbidden { at, what: "a comment" });
             }
             b'/' if bytes.get(at + 1) == Some(&b'*') => {
-                return Err(TemplateError::Forbidden {
-                    at,
-                    what: "a comment",
-                });
+                return Err(TemplateError::Forbidden { at, what: "a comment" });
             }
             b'}' => return Err(TemplateError::BadSlot { at }),
             b'{' => {
-                let (length, name, form) =
-                    slot_at(&template[at..]).ok_or(TemplateError::BadSlot { at })?;
+                let (length, name, form) = slot_at(&template[at..]).ok_or(TemplateError::BadSlot { at })?;
                 let before = at.checked_sub(1).map(|i| bytes[i]);
                 let after = bytes.get(at + length);
                 let free = before.is_some_and(|b| b.is_ascii_whitespace() || b"(,=".contains(&b))
@@ -156,9 +138,7 @@ fn slot_at(text: &str) -> Option<(usize, &str, Form)> {
         Some((name, "name")) => (name, Form::Name),
         Some(_) => return None,
     };
-    let word = name
-        .bytes()
-        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    let word = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
     (!name.is_empty() && word).then_some((inside.len() + 2, name, form))
 }
 
@@ -172,15 +152,9 @@ mod tests {
             pieces("SELECT f({server:literal}, '{}') FROM {t}").unwrap(),
             [
                 Piece::Text("SELECT f("),
-                Piece::Slot {
-                    name: "server",
-                    form: Form::Literal
-                },
+                Piece::Slot { name: "server", form: Form::Literal },
                 Piece::Text(", '{}') FROM "),
-                Piece::Slot {
-                    name: "t",
-                    form: Form::Plain
-                },
+                Piece::Slot { name: "t", form: Form::Plain },
                 Piece::Text(""),
             ]
         );

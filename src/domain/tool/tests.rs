@@ -33,9 +33,7 @@ mod lexer {
             let c = chars[at];
             if c.is_ascii_whitespace() {
                 at += 1;
-            } else if c == '-' && chars.get(at + 1) == Some(&'-')
-                || c == '/' && chars.get(at + 1) == Some(&'*')
-            {
+            } else if c == '-' && chars.get(at + 1) == Some(&'-') || c == '/' && chars.get(at + 1) == Some(&'*') {
                 out.push(Token::Comment);
                 return out;
             } else if c == '\'' || (c == 'E' || c == 'e') && chars.get(at + 1) == Some(&'\'') {
@@ -56,9 +54,7 @@ mod lexer {
                 at = after;
             } else if c.is_alphanumeric() || c == '_' {
                 let from = at;
-                while at < chars.len()
-                    && (chars[at].is_alphanumeric() || chars[at] == '_' || chars[at] == '$')
-                {
+                while at < chars.len() && (chars[at].is_alphanumeric() || chars[at] == '_' || chars[at] == '$') {
                     at += 1;
                 }
                 out.push(Token::Word(chars[from..at].iter().collect()));
@@ -70,12 +66,7 @@ mod lexer {
         out
     }
 
-    fn quoted(
-        chars: &[char],
-        mut at: usize,
-        quote: char,
-        escapes: bool,
-    ) -> Option<(String, usize)> {
+    fn quoted(chars: &[char], mut at: usize, quote: char, escapes: bool) -> Option<(String, usize)> {
         let mut text = String::new();
         loop {
             let c = *chars.get(at)?;
@@ -246,35 +237,14 @@ fn each_type_is_written_as_sql_wants_it() {
 
 #[test]
 fn a_value_of_another_type_is_refused_and_the_error_names_the_parameter() {
-    let number = tool(
-        "SELECT {n}",
-        json!({"n": {"type": "integer", "min": 1, "max": 200}}),
-    );
+    let number = tool("SELECT {n}", json!({"n": {"type": "integer", "min": 1, "max": 200}}));
     let error = |value: Value| number.render(&values(value)).unwrap_err().to_string();
-    assert_eq!(
-        error(json!({"n": 201})),
-        "tool probe: parameter n: 201 is not between 1 and 200"
-    );
-    assert_eq!(
-        error(json!({"n": "12"})),
-        "tool probe: parameter n: \"12\" is not a whole number"
-    );
-    assert_eq!(
-        error(json!({"n": 1.5})),
-        "tool probe: parameter n: 1.5 is not a whole number"
-    );
-    assert_eq!(
-        error(json!({"n": null})),
-        "tool probe: parameter n: null is not a whole number"
-    );
-    assert_eq!(
-        error(json!({})),
-        "tool probe needs a value for parameter n (integer)"
-    );
-    assert_eq!(
-        error(json!({"n": 1, "m": 1})),
-        "tool probe has no parameter m; it has n"
-    );
+    assert_eq!(error(json!({"n": 201})), "tool probe: parameter n: 201 is not between 1 and 200");
+    assert_eq!(error(json!({"n": "12"})), "tool probe: parameter n: \"12\" is not a whole number");
+    assert_eq!(error(json!({"n": 1.5})), "tool probe: parameter n: 1.5 is not a whole number");
+    assert_eq!(error(json!({"n": null})), "tool probe: parameter n: null is not a whole number");
+    assert_eq!(error(json!({})), "tool probe needs a value for parameter n (integer)");
+    assert_eq!(error(json!({"n": 1, "m": 1})), "tool probe has no parameter m; it has n");
 }
 
 #[test]
@@ -288,29 +258,18 @@ fn a_relation_is_read_as_sql_reads_it_but_never_folded() {
     ] {
         assert_eq!(table.render(&values(json!({"t": text}))).unwrap(), sql);
     }
-    for text in [
-        "", ".", "a.", ".a", "a.b.c", "Orders", "a b", "a;b", "\"a", "\"a\"b", "\"\"", "1a",
-        "größe", "a.\"\"", "a-b",
-    ] {
+    for text in
+        ["", ".", "a.", ".a", "a.b.c", "Orders", "a b", "a;b", "\"a", "\"a\"b", "\"\"", "1a", "größe", "a.\"\"", "a-b"]
+    {
         assert!(table.render(&values(json!({"t": text}))).is_err(), "{text}");
     }
 }
 
 #[test]
 fn a_list_of_columns_has_names_each_once_and_not_too_many() {
-    let index = tool(
-        "CREATE INDEX i ON t ({c})",
-        json!({"c": {"type": "columns"}}),
-    );
+    let index = tool("CREATE INDEX i ON t ({c})", json!({"c": {"type": "columns"}}));
     let many: Vec<String> = (0..33).map(|i| format!("c{i}")).collect();
-    for bad in [
-        json!([]),
-        json!(["a", "a"]),
-        json!(["a", 1]),
-        json!("a, b"),
-        json!(many),
-        json!(["a".repeat(64)]),
-    ] {
+    for bad in [json!([]), json!(["a", "a"]), json!(["a", 1]), json!("a, b"), json!(many), json!(["a".repeat(64)])] {
         assert!(index.render(&values(json!({"c": bad}))).is_err(), "{bad}");
     }
 }
@@ -319,75 +278,34 @@ fn a_list_of_columns_has_names_each_once_and_not_too_many() {
 fn a_name_that_postgres_would_cut_is_refused() {
     let drop = tool("DROP INDEX {i}", json!({"i": identifier()}));
     assert!(drop.render(&values(json!({"i": "ü".repeat(31)}))).is_ok());
-    let error = drop
-        .render(&values(json!({"i": "ü".repeat(32)})))
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("has 64 bytes, and Postgres keeps 63"),
-        "{error}"
-    );
+    let error = drop.render(&values(json!({"i": "ü".repeat(32)}))).unwrap_err().to_string();
+    assert!(error.contains("has 64 bytes, and Postgres keeps 63"), "{error}");
 }
 
 #[test]
 fn a_catalogue_takes_the_tables_rows_and_refuses_an_unsound_one() {
     let row = |name: &str, template: &str, parameters: Value| json!({"name": name, "kind": "diagnostic", "summary": "s", "template": template, "parameters": parameters});
-    let good = json!([
-        row("a", "SELECT 1", json!({})),
-        row("b", "SELECT {n} ", json!({"n": identifier()}))
-    ]);
+    let good = json!([row("a", "SELECT 1", json!({})), row("b", "SELECT {n} ", json!({"n": identifier()}))]);
     let catalogue: Catalogue = serde_json::from_value(good).unwrap();
-    assert_eq!(
-        catalogue
-            .iter()
-            .map(|tool| tool.name.as_str())
-            .collect::<Vec<_>>(),
-        ["a", "b"]
-    );
+    assert_eq!(catalogue.iter().map(|tool| tool.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
     let span = json!({"type": "interval", "min": "2 h", "max": "1 h"});
     for bad in [
-        json!([
-            row("a", "SELECT 1", json!({})),
-            row("a", "SELECT 2", json!({}))
-        ]),
+        json!([row("a", "SELECT 1", json!({})), row("a", "SELECT 2", json!({}))]),
         json!([row("a", "SELECT {n} ", json!({}))]),
         json!([row("a", "SELECT 1", json!({"n": identifier()}))]),
         json!([row("a", "SELECT '{n}'", json!({"n": identifier()}))]),
         json!([row("a", "SELECT {n:name} ", json!({"n": identifier()}))]),
-        json!([row(
-            "a",
-            "SELECT {n:literal} ",
-            json!({"n": {"type": "columns"}})
-        )]),
+        json!([row("a", "SELECT {n:literal} ", json!({"n": {"type": "columns"}}))]),
         json!([row("a", "SELECT {n} ", json!({"n": {"type": "text"}}))]),
-        json!([row(
-            "a",
-            "SELECT {n} ",
-            json!({"n": {"type": "integer", "min": 1}})
-        )]),
-        json!([row(
-            "a",
-            "SELECT {n} ",
-            json!({"n": {"type": "integer", "min": 2, "max": 1}})
-        )]),
-        json!([row(
-            "a",
-            "SELECT {n} ",
-            json!({"n": {"type": "identifier", "max": 1}})
-        )]),
-        json!([row(
-            "a",
-            "SELECT {n} ",
-            json!({"n": {"type": "enum", "values": []}})
-        )]),
+        json!([row("a", "SELECT {n} ", json!({"n": {"type": "integer", "min": 1}}))]),
+        json!([row("a", "SELECT {n} ", json!({"n": {"type": "integer", "min": 2, "max": 1}}))]),
+        json!([row("a", "SELECT {n} ", json!({"n": {"type": "identifier", "max": 1}}))]),
+        json!([row("a", "SELECT {n} ", json!({"n": {"type": "enum", "values": []}}))]),
         json!([row("a", "SELECT {n} ", json!({"n": span}))]),
         json!([row("a", "SELECT 1; SELECT 2", json!({}))]),
         json!([row("A", "SELECT 1", json!({}))]),
     ] {
-        assert!(
-            serde_json::from_value::<Catalogue>(bad.clone()).is_err(),
-            "{bad}"
-        );
+        assert!(serde_json::from_value::<Catalogue>(bad.clone()).is_err(), "{bad}");
     }
 }
 
@@ -397,11 +315,7 @@ fn pool_catalogue() -> Catalogue {
         "wait": {"type": "interval", "min": "1 s", "max": "1 h"},
         "setting": {"type": "enum", "values": ["default_pool_size", "reserve_pool_size"]},
     });
-    Catalogue::new([tool(
-        "SELECT f({server:literal}, {setting}, {value}, {wait})",
-        set,
-    )])
-    .unwrap()
+    Catalogue::new([tool("SELECT f({server:literal}, {setting}, {value}, {wait})", set)]).unwrap()
 }
 
 fn pool_step() -> Step {
@@ -422,28 +336,18 @@ fn pool_step() -> Step {
 }
 
 fn range(min: Value, max: Value) -> Binding {
-    Binding::Open(Bounds {
-        min: Some(min),
-        max: Some(max),
-        one_of: vec![],
-    })
+    Binding::Open(Bounds { min: Some(min), max: Some(max), one_of: vec![] })
 }
 
 fn one_of(list: Value) -> Binding {
-    Binding::Open(Bounds {
-        min: None,
-        max: None,
-        one_of: list.as_array().unwrap().clone(),
-    })
+    Binding::Open(Bounds { min: None, max: None, one_of: list.as_array().unwrap().clone() })
 }
 
 /// The error for the step above with one thing changed.
 fn refusal(change: impl FnOnce(&mut Step)) -> String {
     let mut step = pool_step();
     change(&mut step);
-    validate_step(&step, &pool_catalogue())
-        .unwrap_err()
-        .to_string()
+    validate_step(&step, &pool_catalogue()).unwrap_err().to_string()
 }
 
 fn with(name: &'static str, binding: Binding) -> impl FnOnce(&mut Step) {
@@ -487,13 +391,7 @@ fn a_step_that_does_not_fit_its_tool_is_refused_with_the_place_and_what_is_allow
 
 #[test]
 fn an_open_parameter_is_bounded_on_every_side_and_never_wider_than_the_tool() {
-    let open = |min: Option<Value>, max: Option<Value>| {
-        Binding::Open(Bounds {
-            min,
-            max,
-            one_of: vec![],
-        })
-    };
+    let open = |min: Option<Value>, max: Option<Value>| Binding::Open(Bounds { min, max, one_of: vec![] });
     assert_eq!(
         refusal(with("value", open(Some(json!(1)), None))),
         "step RB-001/raise: parameters.value: an open parameter of type integer needs min and max"
@@ -526,10 +424,8 @@ fn an_open_parameter_is_bounded_on_every_side_and_never_wider_than_the_tool() {
 
 #[test]
 fn a_rollback_is_fixed_and_complete() {
-    let rollback = |parameters: Value| Rollback {
-        tool: ToolName::new("probe").unwrap(),
-        parameters: values(parameters),
-    };
+    let rollback =
+        |parameters: Value| Rollback { tool: ToolName::new("probe").unwrap(), parameters: values(parameters) };
     let whole = json!({"server": "p", "setting": "default_pool_size", "value": 50, "wait": "1 s"});
     let mut step = pool_step();
     step.rollback = Some(rollback(whole.clone()));
@@ -541,37 +437,20 @@ fn a_rollback_is_fixed_and_complete() {
         "step RB-001/raise: rollback.parameters.value: a rollback has fixed values only"
     );
     assert_eq!(
-        refusal(|step| step.rollback = Some(rollback(
-            json!({"server": "p", "setting": "default_pool_size"})
-        ))),
+        refusal(|step| step.rollback = Some(rollback(json!({"server": "p", "setting": "default_pool_size"})))),
         "step RB-001/raise: rollback.parameters.value: tool probe needs this parameter (integer): give a value, or min and max"
     );
 }
 
 #[test]
 fn a_guard_is_one_query() {
-    for good in [
-        "SELECT ';'",
-        "with x as (select 1) select true from x",
-        "\n  SELECT count(*) = 0 FROM t",
-    ] {
+    for good in ["SELECT ';'", "with x as (select 1) select true from x", "\n  SELECT count(*) = 0 FROM t"] {
         let mut step = pool_step();
         step.guard = Some(good.to_owned());
         validate_step(&step, &pool_catalogue()).unwrap();
     }
-    for bad in [
-        "",
-        "true",
-        "SELECT true;",
-        "SELECT 1; DROP TABLE t",
-        "DELETE FROM t RETURNING true",
-        "selected",
-    ] {
-        assert!(
-            refusal(|step| step.verify = Some(bad.to_owned()))
-                .contains(": verify: it must be one query"),
-            "{bad}"
-        );
+    for bad in ["", "true", "SELECT true;", "SELECT 1; DROP TABLE t", "DELETE FROM t RETURNING true", "selected"] {
+        assert!(refusal(|step| step.verify = Some(bad.to_owned())).contains(": verify: it must be one query"), "{bad}");
     }
 }
 
@@ -581,10 +460,7 @@ fn a_chosen_value_stays_within_the_step_even_where_the_tool_admits_more() {
     let tool = catalogue.get(&step.tool).unwrap();
     let chosen = json!({"setting": "default_pool_size", "value": 100, "wait": "30 s"});
     let bound = bind(&step, tool, &values(chosen.clone())).unwrap();
-    assert_eq!(
-        tool.render(&bound).unwrap(),
-        "SELECT f('pgbouncer', 'default_pool_size', 100, '30s')"
-    );
+    assert_eq!(tool.render(&bound).unwrap(), "SELECT f('pgbouncer', 'default_pool_size', 100, '30s')");
     let with = |key: &str, value: Value| {
         let mut chosen = chosen.clone();
         chosen[key] = value;
@@ -599,17 +475,10 @@ fn a_chosen_value_stays_within_the_step_even_where_the_tool_admits_more() {
         "step RB-001/raise: parameters.wait: \"2 min\" is outside the bounds of the step: \"5 s\" to \"1 min\""
     );
     assert!(
-        with("setting", json!("reserve_pool_size"))
-            .ends_with("outside the bounds of the step: \"default_pool_size\"")
+        with("setting", json!("reserve_pool_size")).ends_with("outside the bounds of the step: \"default_pool_size\"")
     );
     assert!(with("server", json!("other")).ends_with("the runbook fixes this parameter"));
-    assert!(
-        with("port", json!(1))
-            .ends_with("tool probe has no such parameter; it has server, setting, value, wait")
-    );
+    assert!(with("port", json!(1)).ends_with("tool probe has no such parameter; it has server, setting, value, wait"));
     let none = bind(&step, tool, &BTreeMap::new()).unwrap_err().to_string();
-    assert!(
-        none.ends_with("the runbook leaves this parameter open, and no value was chosen"),
-        "{none}"
-    );
+    assert!(none.ends_with("the runbook leaves this parameter open, and no value was chosen"), "{none}");
 }

@@ -120,8 +120,10 @@ fn retrieval() -> Retrieval {
             section: "Raise the pool size".to_owned(),
             content: "Raise it.".to_owned(),
             similarity: 0.91,
+            builtin_similarity: 0.91,
             found_by: FoundBy::Similarity,
         }],
+        runner_up: None,
     }
 }
 
