@@ -1,6 +1,6 @@
 //! The chat endpoint: the request's words, and what an answer must have to be one.
 
-use oncall_domain::host::ModelError;
+use oncall_domain::host::{ChatRequest, ModelError};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -20,6 +20,18 @@ pub struct Question<'a> {
     pub schema: &'a Value,
     /// The most tokens that the answer may take.
     pub max_tokens: u32,
+}
+
+impl<'a> From<&'a ChatRequest> for Question<'a> {
+    fn from(request: &'a ChatRequest) -> Self {
+        Self {
+            system: request.prompt.system(),
+            user: request.prompt.user(),
+            schema_name: request.schema_name,
+            schema: &request.schema,
+            max_tokens: request.max_tokens,
+        }
+    }
 }
 
 /// The body of a request. Only fields that every server takes: temperature 0 for the same answer to the same
