@@ -1,0 +1,52 @@
+-- Nothing for PUBLIC; to each role what its work needs.
+
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA oncall FROM PUBLIC;
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA oncall_internal FROM PUBLIC;
+REVOKE ALL ON ALL TABLES IN SCHEMA oncall FROM PUBLIC;
+
+GRANT USAGE ON SCHEMA oncall TO oncall_reader, oncall_ingest, oncall_operator, oncall_admin;
+
+GRANT SELECT ON
+    oncall.ops_runbooks, oncall.tool, oncall.router_policy, oncall.circuit_breaker, oncall.incident_audit,
+    oncall.incident_step, oncall.inference_audit_log, oncall.audit_thresholds, oncall.metric_sample
+    TO oncall_reader;
+GRANT EXECUTE ON FUNCTION
+    oncall.explain_route(text), oncall.incident_timeline(text), oncall.search_runbooks(text, integer),
+    oncall.embed_builtin(text), oncall.system_health_snapshot(integer, integer)
+    TO oncall_reader;
+-- oncall.embed_builtin() is expanded into the statement that calls it, so its caller needs what it is made of.
+GRANT USAGE ON SCHEMA oncall_internal TO oncall_reader;
+GRANT EXECUTE ON FUNCTION oncall_internal.embed_builtin(text) TO oncall_reader;
+
+GRANT EXECUTE ON FUNCTION
+    oncall.triage_alert(jsonb), oncall.triage_alert(text), oncall.handle_alert(jsonb), oncall.handle_alert(text),
+    oncall.route_incident(text)
+    TO oncall_operator;
+GRANT INSERT ON oncall.metric_sample TO oncall_operator;
+
+GRANT INSERT, UPDATE, DELETE ON oncall.ops_runbooks, oncall.tool, oncall.audit_thresholds TO oncall_admin;
+GRANT INSERT ON oncall.router_policy TO oncall_admin;
+GRANT UPDATE (state, reason, changed_by, changed_at) ON oncall.circuit_breaker TO oncall_admin;
+GRANT DELETE ON oncall.metric_sample TO oncall_admin;
+GRANT EXECUTE ON FUNCTION
+    oncall.load_runbook(text, text), oncall.load_runbooks(text), oncall.reembed_runbooks()
+    TO oncall_admin;
+
+-- What the tools' templates call, as the roles that tools run as.
+GRANT USAGE ON SCHEMA oncall TO oncall_executor, oncall_observer;
+GRANT EXECUTE ON FUNCTION
+    oncall.dblink_schema(), oncall.foreign_server(name), oncall.pgbouncer_pools(name), oncall.pgbouncer_config(name),
+    oncall.root_blockers(), oncall.snapshot_holders(), oncall.top_statements(integer)
+    TO oncall_executor, oncall_observer;
+GRANT EXECUTE ON FUNCTION oncall.pgbouncer_set(name, text, bigint) TO oncall_executor;
+
+-- Settings of judgement are the admin's. Where data goes, and the key, stay with the superuser.
+DO $$
+DECLARE
+    setting text;
+BEGIN
+    FOREACH setting IN ARRAY ARRAY['autonomy', 'top_k', 'max_tokens', 'prompt_tokens', 'request_timeout', 'dedup_window'] LOOP
+        EXECUTE pg_catalog.format('GRANT SET, ALTER SYSTEM ON PARAMETER oncall.%I TO oncall_admin', setting);
+    END LOOP;
+END
+$$;

@@ -1,0 +1,52 @@
+-- What keeps the tables honest, whoever writes to them and by whatever route.
+
+CREATE FUNCTION oncall_internal.prepare_section() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    -- The id of a step follows from its place, and its shape is checked, whoever writes the row.
+    NEW.step_id := CASE WHEN NEW.step IS NOT NULL
+        THEN oncall_internal.check_step(NEW.runbook_id, NEW.section, NEW.step, NEW.destructive) END;
+    -- A restored row brings all three along: nothing is to be done, and no pod to be asked.
+    IF TG_OP = 'INSERT' AND NEW.embedding IS NOT NULL AND NEW.embedding_model IS NOT NULL AND NEW.builtin_embedding IS NOT NULL THEN
+        RETURN NEW;
+    END IF;
+    IF TG_OP = 'INSERT' OR (NEW.title, NEW.section, NEW.content) IS DISTINCT FROM (OLD.title, OLD.section, OLD.content) THEN
+        NEW.builtin_embedding := oncall_internal.embed_passage_builtin(NEW.title, NEW.section, NEW.content);
+        NEW.embedding_model := oncall_internal.embedding_model();
+        NEW.embedding := oncall_internal.embed_passage(NEW.title, NEW.section, NEW.content, oncall_internal.embedding_dimension());
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION oncall_internal.prepare_section() IS 'Checks the step of a section, and makes both vectors follow its text';
+
+CREATE TRIGGER prepare_section BEFORE INSERT OR UPDATE ON oncall.ops_runbooks
+    FOR EACH ROW EXECUTE FUNCTION oncall_internal.prepare_section();
+COMMENT ON TRIGGER prepare_section ON oncall.ops_runbooks IS 'Both vectors follow the text, in the writer''s transaction; a step names a known tool and keeps within its bounds';
+
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON oncall.incident_audit
+    FOR EACH ROW EXECUTE FUNCTION oncall_internal.refuse_change();
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON oncall.incident_audit
+    FOR EACH STATEMENT EXECUTE FUNCTION oncall_internal.refuse_change();
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON oncall.incident_step
+    FOR EACH ROW EXECUTE FUNCTION oncall_internal.refuse_change();
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON oncall.incident_step
+    FOR EACH STATEMENT EXECUTE FUNCTION oncall_internal.refuse_change();
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON oncall.inference_audit_log
+    FOR EACH ROW EXECUTE FUNCTION oncall_internal.refuse_change();
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON oncall.inference_audit_log
+    FOR EACH STATEMENT EXECUTE FUNCTION oncall_internal.refuse_change();
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON oncall.router_policy
+    FOR EACH ROW EXECUTE FUNCTION oncall_internal.refuse_change();
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON oncall.router_policy
+    FOR EACH STATEMENT EXECUTE FUNCTION oncall_internal.refuse_change();
+
+-- ALWAYS: session_replication_role = replica, which a superuser may set, does not switch them off.
+ALTER TABLE oncall.incident_audit ENABLE ALWAYS TRIGGER append_only;
+ALTER TABLE oncall.incident_audit ENABLE ALWAYS TRIGGER append_only_truncate;
+ALTER TABLE oncall.incident_step ENABLE ALWAYS TRIGGER append_only;
+ALTER TABLE oncall.incident_step ENABLE ALWAYS TRIGGER append_only_truncate;
+ALTER TABLE oncall.inference_audit_log ENABLE ALWAYS TRIGGER append_only;
+ALTER TABLE oncall.inference_audit_log ENABLE ALWAYS TRIGGER append_only_truncate;
+ALTER TABLE oncall.router_policy ENABLE ALWAYS TRIGGER append_only;
+ALTER TABLE oncall.router_policy ENABLE ALWAYS TRIGGER append_only_truncate;

@@ -1,0 +1,88 @@
+-- The audit: one row for each accepted alert, and the journal of every step on its way.
+
+CREATE SEQUENCE oncall.incident_number;
+COMMENT ON SEQUENCE oncall.incident_number IS 'Numbers of incidents; a rolled back one leaves a gap';
+
+CREATE FUNCTION oncall_internal.next_incident_id() RETURNS text
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+RETURN (
+    SELECT 'INC-' OPERATOR(pg_catalog.||) pg_catalog.lpad(n::text, greatest(4, pg_catalog.length(n::text)), '0')
+    FROM pg_catalog.nextval('oncall.incident_number') AS number (n)
+);
+COMMENT ON FUNCTION oncall_internal.next_incident_id() IS 'INC-0001, INC-0002, …';
+
+CREATE TABLE oncall.incident_audit (
+    incident_id           text PRIMARY KEY DEFAULT oncall_internal.next_incident_id(),
+    alert_text            text NOT NULL,
+    runbook_retrieved     text,
+    similarity            numeric(4,3),
+    classification        text,
+    severity              text,
+    confidence            numeric(4,3),
+    routing_decision      text CHECK (routing_decision IN ('autonomous', 'escalate')),
+    remediation_action    jsonb,
+    diagnostics           jsonb,
+    notification          jsonb,
+    resolution_time_s     integer,
+    created_at            timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    state                 text NOT NULL DEFAULT 'triaged' CHECK (state IN ('triaged', 'routed', 'resolved', 'expired')),
+    fingerprint           text,
+    alert                 jsonb,
+    alert_count           integer NOT NULL DEFAULT 1,
+    last_seen             timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    found_by              text CHECK (found_by IN ('alert_name', 'similarity')),
+    triage                jsonb,
+    recommended_actions   text[],
+    root_cause_hypothesis text,
+    policy_version        bigint REFERENCES oncall.router_policy,
+    autonomy              text,
+    reasons               jsonb,
+    routed_at             timestamptz,
+    closed_at             timestamptz
+);
+
+-- One open incident a fingerprint: repeats join it, and two sessions cannot open it twice.
+CREATE UNIQUE INDEX incident_audit_open_idx ON oncall.incident_audit (fingerprint) WHERE state IN ('triaged', 'routed');
+CREATE INDEX incident_audit_created_at_idx ON oncall.incident_audit (created_at);
+-- What the hourly budget counts.
+CREATE INDEX incident_audit_budget_idx ON oncall.incident_audit (routed_at) WHERE routing_decision = 'autonomous';
+
+COMMENT ON TABLE oncall.incident_audit IS 'One row for each accepted alert: what came in, what was found, what was decided and why, what was done';
+COMMENT ON COLUMN oncall.incident_audit.runbook_retrieved IS 'The runbook of the best section';
+COMMENT ON COLUMN oncall.incident_audit.similarity IS 'How near the best section is: the weighted sum of cosines';
+COMMENT ON COLUMN oncall.incident_audit.confidence IS 'What the triage says; NULL when that was no number between 0 and 1 (triage has it as it came)';
+COMMENT ON COLUMN oncall.incident_audit.state IS 'triaged, routed; resolved by the sender or a person; expired when a repeat came after oncall.dedup_window and opened a new incident';
+COMMENT ON COLUMN oncall.incident_audit.fingerprint IS 'The same for repeats of the same alert';
+COMMENT ON COLUMN oncall.incident_audit.alert IS 'The alert as normalised, secrets redacted';
+COMMENT ON COLUMN oncall.incident_audit.alert_count IS 'How many alerts joined this incident, the first included';
+COMMENT ON COLUMN oncall.incident_audit.found_by IS 'Whether the alert''s name or similarity found the runbook';
+COMMENT ON COLUMN oncall.incident_audit.triage IS 'The outcome of the triage, unchecked: which model answered and what, or why none did';
+COMMENT ON COLUMN oncall.incident_audit.recommended_actions IS 'The steps that the triage recommends, as it named them';
+COMMENT ON COLUMN oncall.incident_audit.policy_version IS 'The policy that decided';
+COMMENT ON COLUMN oncall.incident_audit.autonomy IS 'oncall.autonomy at the time of the decision: under dry_run nothing is done';
+COMMENT ON COLUMN oncall.incident_audit.reasons IS 'Every condition of the decision, its value, its bound, pass or fail';
+
+SELECT pg_catalog.pg_extension_config_dump('oncall.incident_audit', '');
+SELECT pg_catalog.pg_extension_config_dump('oncall.incident_number', '');
+
+CREATE TABLE oncall.incident_step (
+    incident_id text NOT NULL REFERENCES oncall.incident_audit,
+    agent       text NOT NULL,
+    step_no     integer NOT NULL,
+    kind        text NOT NULL CHECK (kind IN ('embed', 'retrieve', 'metrics', 'chat', 'triage', 'route')),
+    request     jsonb NOT NULL,
+    status      text NOT NULL CHECK (status IN ('done', 'failed')),
+    outcome     jsonb NOT NULL,
+    model       text,
+    tokens_in   integer,
+    tokens_out  integer,
+    started_at  timestamptz NOT NULL,
+    latency_ms  double precision NOT NULL,
+    PRIMARY KEY (incident_id, agent, step_no)
+);
+
+COMMENT ON TABLE oncall.incident_step IS 'The journal: every call that an agent made on behalf of an incident, its request and its outcome, secrets redacted';
+COMMENT ON COLUMN oncall.incident_step.step_no IS 'The place of the call among those of its agent, from 1';
+COMMENT ON COLUMN oncall.incident_step.kind IS 'What was called: the embedder, the catalogue, the metrics, the chat model, the triage as a whole, the router';
+
+SELECT pg_catalog.pg_extension_config_dump('oncall.incident_step', '');

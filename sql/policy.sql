@@ -1,0 +1,41 @@
+-- The rules by which the router decides, versioned and never edited in place; and the switch that stops it.
+
+CREATE TABLE oncall.router_policy (
+    version              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    severity             text CHECK (severity IN ('P1', 'P2', 'P3', 'P4', 'P5')),
+    incident_type        text,
+    confidence_threshold double precision NOT NULL DEFAULT 0.75 CHECK (confidence_threshold BETWEEN 0 AND 1),
+    max_actions_per_hour integer NOT NULL DEFAULT 10 CHECK (max_actions_per_hour >= 0),
+    builtin_weight       double precision NOT NULL DEFAULT 0.7 CHECK (builtin_weight BETWEEN 0 AND 1),
+    pod_weight           double precision NOT NULL DEFAULT 0.3 CHECK (pod_weight BETWEEN 0 AND 1),
+    note                 text,
+    created_by           name NOT NULL DEFAULT session_user,
+    created_at           timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    CHECK (builtin_weight + pod_weight > 0)
+);
+
+COMMENT ON TABLE oncall.router_policy IS 'The rules of the router; the newest row of the most specific match decides, and each incident records its version';
+COMMENT ON COLUMN oncall.router_policy.severity IS 'For incidents of this severity; NULL for any';
+COMMENT ON COLUMN oncall.router_policy.incident_type IS 'For incidents of this classification; NULL for any';
+COMMENT ON COLUMN oncall.router_policy.confidence_threshold IS 'The least confidence of an autonomous decision';
+COMMENT ON COLUMN oncall.router_policy.max_actions_per_hour IS 'The most actions, in all, that autonomous decisions may order in an hour';
+COMMENT ON COLUMN oncall.router_policy.builtin_weight IS 'Weight of the builtin embedder in the ranking';
+COMMENT ON COLUMN oncall.router_policy.pod_weight IS 'Weight of the pod''s embedder in the ranking, when there is one';
+
+INSERT INTO oncall.router_policy (note) VALUES ('the default that pg_oncall comes with');
+
+SELECT pg_catalog.pg_extension_config_dump('oncall.router_policy', 'WHERE version > 1');
+SELECT pg_catalog.pg_extension_config_dump('oncall.router_policy_version_seq', '');
+
+CREATE TABLE oncall.circuit_breaker (
+    only_row   boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    state      text NOT NULL DEFAULT 'closed' CHECK (state IN ('closed', 'open')),
+    reason     text,
+    changed_by name NOT NULL DEFAULT session_user,
+    changed_at timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+
+COMMENT ON TABLE oncall.circuit_breaker IS 'One row: while its state is open, the router escalates everything';
+COMMENT ON COLUMN oncall.circuit_breaker.reason IS 'Why it was opened';
+
+INSERT INTO oncall.circuit_breaker DEFAULT VALUES;

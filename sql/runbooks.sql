@@ -1,0 +1,39 @@
+-- The catalogue: one row for each section of a runbook, the unit of retrieval.
+
+CREATE TABLE oncall.ops_runbooks (
+    runbook_id        text NOT NULL CHECK (runbook_id ~ '^[A-Za-z0-9_.-]{1,64}$'),
+    section           text NOT NULL CHECK (section <> ''),
+    content           text NOT NULL,
+    embedding         vector(1024) NOT NULL,
+    destructive       boolean NOT NULL DEFAULT false,
+    title             text NOT NULL DEFAULT '',
+    incident_type     text,
+    severity          text CHECK (severity IN ('P1', 'P2', 'P3', 'P4', 'P5')),
+    alerts            text[] NOT NULL DEFAULT '{}',
+    position          integer NOT NULL DEFAULT 0,
+    step_id           text UNIQUE,
+    step              jsonb,
+    embedding_model   text NOT NULL,
+    builtin_embedding vector(1024) NOT NULL,
+    loaded_at         timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    PRIMARY KEY (runbook_id, section),
+    CHECK ((step IS NULL) = (step_id IS NULL))
+);
+
+CREATE INDEX ops_runbooks_embedding_idx ON oncall.ops_runbooks USING hnsw (embedding vector_cosine_ops);
+CREATE INDEX ops_runbooks_builtin_embedding_idx ON oncall.ops_runbooks USING hnsw (builtin_embedding vector_cosine_ops);
+CREATE INDEX ops_runbooks_alerts_idx ON oncall.ops_runbooks USING gin (alerts);
+CREATE INDEX ops_runbooks_embedding_model_idx ON oncall.ops_runbooks (embedding_model);
+
+COMMENT ON TABLE oncall.ops_runbooks IS 'The runbooks, one row a section; load with oncall.load_runbook() or change with plain SQL, which embeds anew in the same transaction';
+COMMENT ON COLUMN oncall.ops_runbooks.content IS 'The text of the section, markdown, without the block of its step';
+COMMENT ON COLUMN oncall.ops_runbooks.embedding IS 'Vector of the embedding model in use (embedding_model says which)';
+COMMENT ON COLUMN oncall.ops_runbooks.destructive IS 'Whether a person must approve the step of this section: the gate that the router reads';
+COMMENT ON COLUMN oncall.ops_runbooks.alerts IS 'Exact alert names that map to this runbook';
+COMMENT ON COLUMN oncall.ops_runbooks.position IS 'The place of the section within its runbook';
+COMMENT ON COLUMN oncall.ops_runbooks.step_id IS 'By what name a triage recommends the action of this section';
+COMMENT ON COLUMN oncall.ops_runbooks.step IS 'The action of this section: tool, parameters, guard, verify, rollback';
+COMMENT ON COLUMN oncall.ops_runbooks.embedding_model IS 'The model that made embedding';
+COMMENT ON COLUMN oncall.ops_runbooks.builtin_embedding IS 'Vector of the builtin embedder, always there';
+
+SELECT pg_catalog.pg_extension_config_dump('oncall.ops_runbooks', '');
