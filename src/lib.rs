@@ -1,1 +1,44 @@
 //! An on-call engineer that lives inside Postgres.
+//!
+//! The way of an alert: [`api`] takes it, [`host`] lets the triage agent of `oncall_domain` reach the database
+//! ([`store`]) and the model pod (`oncall_model`), the router of `oncall_domain` decides, [`store`] writes it down.
+//! [`backend`] holds every `unsafe` block; [`settings`] and [`error`] are what users meet first.
+
+use pgrx::prelude::*;
+
+mod api;
+mod backend;
+mod error;
+mod host;
+mod pod;
+mod settings;
+mod store;
+
+pgrx::pg_module_magic!(name, version);
+
+pgrx::extension_sql_file!("../sql/roles.sql", name = "roles", bootstrap);
+pgrx::extension_sql_file!("../sql/tools.sql", name = "tools", requires = ["roles"]);
+pgrx::extension_sql_file!("../sql/runbooks.sql", name = "runbooks", requires = ["tools"]);
+pgrx::extension_sql_file!("../sql/policy.sql", name = "policy", requires = ["runbooks"]);
+pgrx::extension_sql_file!("../sql/incidents.sql", name = "incidents", requires = ["policy"]);
+pgrx::extension_sql_file!("../sql/metrics.sql", name = "metrics", requires = ["incidents"]);
+pgrx::extension_sql_file!("../sql/health.sql", name = "health", requires = ["metrics"]);
+pgrx::extension_sql_file!("../sql/guards.sql", name = "guards", requires = ["health", api::guards::refuse_change]);
+pgrx::extension_sql_file!(
+    "../sql/functions.sql",
+    name = "functions",
+    requires = ["guards", api::runbooks::store_runbook, api::runbooks::embed_builtin]
+);
+pgrx::extension_sql_file!("../sql/grants.sql", name = "grants", finalize);
+
+/// Called once a process when the library is loaded; in the postmaster, when it is preloaded as it must be.
+#[pg_guard]
+pub extern "C-unwind" fn _PG_init() {
+    if backend::is_binary_upgrade() {
+        return;
+    }
+    if !backend::is_preloading() {
+        error::raise(error::OncallError::NotPreloaded);
+    }
+    settings::define();
+}

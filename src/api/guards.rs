@@ -1,0 +1,18 @@
+//! The trigger that keeps the audit append-only.
+
+use pgrx::prelude::*;
+
+use crate::error::{Answer, OncallError};
+use crate::store;
+
+/// Refuse a change of a row, whoever makes it, unless the extension's own code is writing just now.
+#[pg_trigger(
+    sql = "CREATE FUNCTION oncall_internal.refuse_change() RETURNS trigger LANGUAGE c AS '@MODULE_PATHNAME@', '@FUNCTION_NAME@';"
+)]
+fn refuse_change<'a>(trigger: &'a PgTrigger<'a>) -> Answer<Option<PgHeapTuple<'a, impl WhoAllocated>>> {
+    if store::is_writing() {
+        return Ok(trigger.new().or_else(|| trigger.old()));
+    }
+    let table = format!("{}.{}", trigger.table_schema().unwrap_or_default(), trigger.table_name().unwrap_or_default());
+    Err(OncallError::AppendOnly { table }.into())
+}

@@ -1,0 +1,10 @@
+//! What SQL calls: parse, call, convert. The functions that people call stand in `sql/functions.sql`; these are what
+//! they are made of, in the schema `oncall_internal`.
+
+pub mod guards;
+pub mod incidents;
+pub mod runbooks;
+
+/// The schema of these functions, declared for pgrx; `sql/roles.sql` makes it, before anything that lies in it.
+#[pgrx::pg_schema]
+mod oncall_internal {}

@@ -1,0 +1,28 @@
+//! All `unsafe` code: what the server demands of C, behind functions that cannot be misused.
+
+mod helper;
+mod wake;
+
+use std::ffi::CStr;
+
+use pgrx::pg_sys;
+
+pub use helper::run_interruptibly;
+
+/// Whether the library is being loaded by `shared_preload_libraries`.
+pub fn is_preloading() -> bool {
+    // SAFETY: a plain bool of the server, written only by the main thread while it starts.
+    unsafe { pg_sys::process_shared_preload_libraries_in_progress }
+}
+
+/// Whether `pg_upgrade` runs this server, which then must accept the library wherever it is loaded.
+pub fn is_binary_upgrade() -> bool {
+    // SAFETY: a plain bool of the server, set once from its command line.
+    unsafe { pg_sys::IsBinaryUpgrade }
+}
+
+/// Make every `prefix.*` setting that was not defined an error, so that a misspelt name does not pass silently.
+pub fn reserve_setting_prefix(prefix: &'static CStr) {
+    // SAFETY: called from _PG_init on the main thread; the server copies the name.
+    unsafe { pg_sys::MarkGUCPrefixReserved(prefix.as_ptr()) }
+}

@@ -1,0 +1,70 @@
+//! A file descriptor by which another thread wakes this process, and the wait for it.
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::time::{Duration, Instant};
+
+use pgrx::pg_sys;
+
+/// What a helper thread pokes when it is done: an eventfd, for a thread may call nothing of Postgres.
+#[derive(Debug)]
+pub struct Wake(OwnedFd);
+
+impl Wake {
+    /// A new one, not yet poked.
+    pub fn new() -> io::Result<Self> {
+        // SAFETY: eventfd(2) takes no pointers; a negative answer is checked before the descriptor is owned.
+        let fd = unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the descriptor was opened just now and nobody else knows it.
+        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// Wake the waiter; safe from any thread.
+    pub fn notify(&self) {
+        let one = 1_u64.to_ne_bytes();
+        // SAFETY: write(2) of eight bytes that live on this stack. A full counter (EAGAIN) is a wake already pending.
+        unsafe { libc::write(self.fd(), one.as_ptr().cast(), one.len()) };
+    }
+
+    /// Take back every poke so far.
+    pub fn drain(&self) {
+        let mut count = [0_u8; 8];
+        // SAFETY: read(2) of eight bytes into this stack. An empty counter (EAGAIN) is nothing to take back.
+        unsafe { libc::read(self.fd(), count.as_mut_ptr().cast(), count.len()) };
+    }
+
+    fn fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+/// Sleep until `wake` is poked or `timeout` has passed; true if poked. A cancel, a statement timeout or a shutdown
+/// raises from here: that is what makes every wait interruptible.
+pub fn wait(wake: &Wake, timeout: Duration) -> bool {
+    let events = pg_sys::WL_LATCH_SET | pg_sys::WL_SOCKET_READABLE | pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH;
+    let deadline = Instant::now() + timeout;
+    loop {
+        pgrx::check_for_interrupts!();
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return false;
+        }
+        let left_ms = i64::try_from(left.as_millis()).unwrap_or(i64::MAX - 1) + 1;
+        // SAFETY: WaitLatchOrSocket is for the process' own latch, on its main thread, with an open descriptor; the
+        // descriptor lives as long as `wake`.
+        let met = unsafe {
+            pg_sys::WaitLatchOrSocket(pg_sys::MyLatch, events as i32, wake.fd(), left_ms, pg_sys::PG_WAIT_EXTENSION)
+        };
+        if met & pg_sys::WL_LATCH_SET as i32 != 0 {
+            // SAFETY: the latch is reset before the interrupts are looked at, as the server's own loops do.
+            unsafe { pg_sys::ResetLatch(pg_sys::MyLatch) };
+        }
+        if met & pg_sys::WL_SOCKET_READABLE as i32 != 0 {
+            wake.drain();
+            return true;
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Every error that a user can meet: its SQLSTATE, what was wrong, and what to do about it.
+
+use oncall_domain::alert::AlertError;
+use oncall_domain::host::ModelError;
+use oncall_domain::runbook::RunbookError;
+use oncall_domain::tool::{StepError, ToolError};
+use pgrx::PgSqlErrorCode;
+use pgrx::pg_sys::panic::{ErrorReport, ErrorReportable};
+
+/// What an SQL function gives: a value, or a report for the client.
+pub type Answer<T> = Result<T, ErrorReport>;
+
+/// Everything that raises. A failing model is not among these: an incident escalates and says why.
+#[derive(Debug, thiserror::Error)]
+pub enum OncallError {
+    #[error("pg_oncall must be preloaded")]
+    NotPreloaded,
+    #[error(transparent)]
+    Alert(#[from] AlertError),
+    #[error(transparent)]
+    Runbook(#[from] RunbookError),
+    #[error(transparent)]
+    Step(#[from] StepError),
+    #[error(transparent)]
+    Tool(#[from] ToolError),
+    #[error("a step is not valid: {reason}")]
+    StepShape { reason: String },
+    #[error("there is no incident {id:?}")]
+    NoSuchIncident { id: String },
+    #[error("incident {id} is {state}, so it cannot be routed")]
+    NotRoutable { id: String, state: String },
+    #[error("{argument} must be {rule}, not {value}")]
+    Argument { argument: &'static str, rule: &'static str, value: String },
+    #[error("the embedding model gives vectors of {got} dimensions, the column embedding has {expected}")]
+    WrongDimension { expected: usize, got: usize },
+    #[error("the runbooks are embedded by {found}, but the embedding model is {expected}")]
+    MixedModels { found: String, expected: String },
+    #[error("the embedding model failed: {0}")]
+    Embedding(ModelError),
+    #[error("oncall.{setting} cannot be used: {reason}")]
+    Setting { setting: &'static str, reason: String },
+    #[error("rows of {table} are never changed")]
+    AppendOnly { table: String },
+    #[error("the catalogue answers unexpectedly: {reason}")]
+    Catalogue { reason: String },
+    #[error("a statement failed: {0}")]
+    Spi(#[from] pgrx::spi::Error),
+}
+
+impl OncallError {
+    fn code(&self) -> PgSqlErrorCode {
+        use PgSqlErrorCode as Code;
+        match self {
+            Self::NotPreloaded | Self::NotRoutable { .. } | Self::MixedModels { .. } => {
+                Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
+            }
+            Self::Alert(_)
+            | Self::Runbook(_)
+            | Self::Step(_)
+            | Self::StepShape { .. }
+            | Self::Tool(_)
+            | Self::Argument { .. } => Code::ERRCODE_INVALID_PARAMETER_VALUE,
+            Self::NoSuchIncident { .. } => Code::ERRCODE_NO_DATA_FOUND,
+            Self::WrongDimension { .. } => Code::ERRCODE_DATATYPE_MISMATCH,
+            Self::Embedding(_) => Code::ERRCODE_CONNECTION_FAILURE,
+            Self::Setting { .. } => Code::ERRCODE_CONFIG_FILE_ERROR,
+            Self::AppendOnly { .. } => Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            Self::Catalogue { .. } | Self::Spi(_) => Code::ERRCODE_INTERNAL_ERROR,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::NotPreloaded => {
+                "Add this line to postgresql.conf (after a comma, if others are listed already) and restart the server: \
+                 shared_preload_libraries = 'pg_oncall'"
+            }
+            Self::Alert(error) => return Some(error.hint()),
+            Self::Step(_) | Self::StepShape { .. } | Self::Tool(_) => {
+                "The tools and their parameters are in the table oncall.tool: SELECT name, parameters FROM oncall.tool"
+            }
+            Self::NoSuchIncident { .. } => {
+                "The latest ones: SELECT incident_id, alert_text FROM oncall.incident_audit ORDER BY created_at DESC LIMIT 10"
+            }
+            Self::NotRoutable { id, .. } => {
+                return Some(format!("What was decided: SELECT * FROM oncall.explain_route('{id}')"));
+            }
+            Self::WrongDimension { .. } | Self::MixedModels { .. } => {
+                "Re-embed the runbooks with the model in use, column and index included: SELECT * FROM oncall.reembed_runbooks()"
+            }
+            Self::Embedding(ModelError::NotAllowed { .. }) => {
+                "Add the host, and the addresses that it resolves to, to oncall.allowed_hosts, if data may go there."
+            }
+            Self::Embedding(_) => {
+                "Nothing was written. Try again when the pod answers, or SET oncall.embedding_model = 'builtin' and run \
+                 SELECT * FROM oncall.reembed_runbooks()"
+            }
+            Self::AppendOnly { .. } => {
+                "The audit is append-only. Policies are versioned: insert a new row instead of changing an old one."
+            }
+            Self::Runbook(_) | Self::Argument { .. } | Self::Setting { .. } | Self::Catalogue { .. } | Self::Spi(_) => {
+                return None;
+            }
+        };
+        Some(hint.to_owned())
+    }
+}
+
+impl From<OncallError> for ErrorReport {
+    #[track_caller]
+    fn from(error: OncallError) -> Self {
+        let report = ErrorReport::new(error.code(), error.to_string(), "oncall");
+        match error.hint() {
+            Some(hint) => report.set_hint(hint),
+            None => report,
+        }
+    }
+}
+
+/// Raise `error` where there is no `Result` to return it in: in callbacks that the server makes.
+#[track_caller]
+pub fn raise(error: OncallError) -> ! {
+    let report: Result<(), ErrorReport> = Err(error.into());
+    report.unwrap_or_report();
+    unreachable!("reporting an error does not return")
+}

@@ -1,0 +1,277 @@
+//! Every setting, its default, and who may change it.
+//!
+//! Where the data goes (`allowed_hosts`) is the cluster owner's: only the configuration file or a superuser's
+//! `ALTER SYSTEM` changes it. The pod's address and its key have the same privilege as each other, for whoever could
+//! set the one alone would be sent the other.
+
+use std::ffi::CString;
+use std::time::Duration;
+
+use oncall_domain::policy::Autonomy;
+use oncall_model::Dialect;
+use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
+
+use crate::backend;
+
+/// The value of `model_url` and `embedding_model` that means: no pod, the builtin model answers.
+pub const BUILTIN: &str = "builtin";
+
+#[derive(Debug, Clone, Copy, PostgresGucEnum)]
+#[allow(non_camel_case_types)]
+enum AutonomySetting {
+    #[name = c"off"]
+    Off,
+    #[name = c"dry_run"]
+    DryRun,
+    #[name = c"on"]
+    On,
+}
+
+#[derive(Debug, Clone, Copy, PostgresGucEnum)]
+enum DialectSetting {
+    #[name = c"json_schema"]
+    JsonSchema,
+    #[name = c"json_object_schema"]
+    JsonObjectSchema,
+    #[name = c"guided_json"]
+    GuidedJson,
+    #[name = c"none"]
+    None,
+}
+
+type Text = GucSetting<Option<CString>>;
+
+static MODEL_URL: Text = Text::new(Some(c"builtin"));
+static EMBEDDING_URL: Text = Text::new(Some(c""));
+static CHAT_MODEL: Text = Text::new(Some(c""));
+static EMBEDDING_MODEL: Text = Text::new(Some(c"builtin"));
+static QUERY_PREFIX: Text = Text::new(Some(c""));
+static PASSAGE_PREFIX: Text = Text::new(Some(c""));
+static API_KEY_FILE: Text = Text::new(Some(c""));
+static ALLOWED_HOSTS: Text = Text::new(Some(c"localhost, 127.0.0.0/8, ::1"));
+static STRUCTURED_DIALECT: GucSetting<DialectSetting> = GucSetting::<DialectSetting>::new(DialectSetting::JsonSchema);
+static REQUEST_TIMEOUT_MS: GucSetting<i32> = GucSetting::<i32>::new(30_000);
+static MAX_TOKENS: GucSetting<i32> = GucSetting::<i32>::new(1024);
+static PROMPT_TOKENS: GucSetting<i32> = GucSetting::<i32>::new(6000);
+static TOP_K: GucSetting<i32> = GucSetting::<i32>::new(5);
+static AUTONOMY: GucSetting<AutonomySetting> = GucSetting::<AutonomySetting>::new(AutonomySetting::DryRun);
+static DEDUP_WINDOW_S: GucSetting<i32> = GucSetting::<i32>::new(3600);
+
+/// Define every setting; called once, while the library is preloaded.
+pub fn define() {
+    let text = |name, short, long, setting: &'static Text, context, flags| {
+        GucRegistry::define_string_guc(name, short, long, setting, context, flags)
+    };
+    text(
+        c"oncall.model_url",
+        c"Where the model pod answers, or 'builtin'.",
+        c"The prefix to which /chat/completions and /embeddings are appended, as in http://127.0.0.1:8080/v1.",
+        &MODEL_URL,
+        GucContext::Suset,
+        GucFlags::SUPERUSER_ONLY,
+    );
+    text(
+        c"oncall.embedding_url",
+        c"Where the embedding model answers, when not at oncall.model_url.",
+        c"Many servers serve one model each. Empty means the same server.",
+        &EMBEDDING_URL,
+        GucContext::Suset,
+        GucFlags::SUPERUSER_ONLY,
+    );
+    text(
+        c"oncall.chat_model",
+        c"The chat model's name, as the pod knows it.",
+        c"Empty: the builtin triage answers, even where the pod serves embeddings.",
+        &CHAT_MODEL,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    text(
+        c"oncall.embedding_model",
+        c"The embedding model's name, as the pod knows it, or 'builtin'.",
+        c"After a change run SELECT * FROM oncall.reembed_runbooks().",
+        &EMBEDDING_MODEL,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    text(
+        c"oncall.embedding_query_prefix",
+        c"What an asymmetric embedding model wants before a query.",
+        c"For example 'query: ', with the blank.",
+        &QUERY_PREFIX,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    text(
+        c"oncall.embedding_passage_prefix",
+        c"What an asymmetric embedding model wants before a passage.",
+        c"For example 'passage: ', with the blank.",
+        &PASSAGE_PREFIX,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    text(
+        c"oncall.api_key_file",
+        c"The file that holds the pod's key; empty for none.",
+        c"Mode 0600, owned by the server's user. The key itself never stands in a setting, a log or a view.",
+        &API_KEY_FILE,
+        GucContext::Suset,
+        GucFlags::SUPERUSER_ONLY,
+    );
+    text(
+        c"oncall.allowed_hosts",
+        c"The only hosts that are ever contacted.",
+        c"Names, addresses and networks, with commas between. A name must be listed, and so must every address that it resolves to.",
+        &ALLOWED_HOSTS,
+        GucContext::Sighup,
+        GucFlags::SUPERUSER_ONLY,
+    );
+    GucRegistry::define_enum_guc(
+        c"oncall.structured_dialect",
+        c"How the chat server is asked for JSON of a given shape.",
+        c"json_schema (OpenAI, vLLM, llama.cpp), json_object_schema (llama-cpp-python), guided_json (NIM, older vLLM), none.",
+        &STRUCTURED_DIALECT,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"oncall.request_timeout",
+        c"How long one call of a model may take, retries included.",
+        c"",
+        &REQUEST_TIMEOUT_MS,
+        10,
+        3_600_000,
+        GucContext::Suset,
+        GucFlags::UNIT_MS,
+    );
+    GucRegistry::define_int_guc(
+        c"oncall.max_tokens",
+        c"The most tokens that a model's answer may take.",
+        c"",
+        &MAX_TOKENS,
+        64,
+        32_768,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"oncall.prompt_tokens",
+        c"The size to which a prompt is cut, in tokens of about four characters.",
+        c"",
+        &PROMPT_TOKENS,
+        500,
+        1_000_000,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"oncall.top_k",
+        c"How many sections of runbooks are retrieved for an alert.",
+        c"",
+        &TOP_K,
+        1,
+        50,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_enum_guc(
+        c"oncall.autonomy",
+        c"Whether autonomous decisions act: off (everything escalates), dry_run (recorded, not done), on.",
+        c"",
+        &AUTONOMY,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"oncall.dedup_window",
+        c"How long after its last repeat an alert still joins the open incident of its fingerprint.",
+        c"",
+        &DEDUP_WINDOW_S,
+        0,
+        30 * 24 * 3600,
+        GucContext::Suset,
+        GucFlags::UNIT_S,
+    );
+    backend::reserve_setting_prefix(c"oncall");
+}
+
+fn text(setting: &'static Text) -> String {
+    setting.get().map(|value| value.to_string_lossy().trim().to_owned()).unwrap_or_default()
+}
+
+/// A prefix is taken as it is: its trailing blank matters.
+fn verbatim(setting: &'static Text) -> String {
+    setting.get().map(|value| value.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// Where the chat model answers and what it is called; `None` when the builtin triage is the model.
+pub fn chat_pod() -> Option<(String, String)> {
+    let (url, model) = (text(&MODEL_URL), text(&CHAT_MODEL));
+    (url != BUILTIN && !url.is_empty() && !model.is_empty()).then_some((url, model))
+}
+
+/// Where the embedding model answers and what it is called; `None` when the builtin embedder is the model.
+pub fn embedding_pod() -> Option<(String, String)> {
+    let (url, model) = (text(&EMBEDDING_URL), text(&EMBEDDING_MODEL));
+    let url = if url.is_empty() { text(&MODEL_URL) } else { url };
+    (url != BUILTIN && !url.is_empty() && model != BUILTIN && !model.is_empty()).then_some((url, model))
+}
+
+/// What an asymmetric embedding model wants before a query, and before a passage.
+pub fn embedding_prefixes() -> (String, String) {
+    (verbatim(&QUERY_PREFIX), verbatim(&PASSAGE_PREFIX))
+}
+
+/// The file of the pod's key, when there is one.
+pub fn api_key_file() -> Option<String> {
+    Some(text(&API_KEY_FILE)).filter(|file| !file.is_empty())
+}
+
+/// The list of hosts that may be contacted, as written.
+pub fn allowed_hosts() -> String {
+    text(&ALLOWED_HOSTS)
+}
+
+/// How the chat server is asked for structured output.
+pub fn dialect() -> Dialect {
+    match STRUCTURED_DIALECT.get() {
+        DialectSetting::JsonSchema => Dialect::JsonSchema,
+        DialectSetting::JsonObjectSchema => Dialect::JsonObjectSchema,
+        DialectSetting::GuidedJson => Dialect::GuidedJson,
+        DialectSetting::None => Dialect::None,
+    }
+}
+
+/// How long one call of a model may take, retries included.
+pub fn request_timeout() -> Duration {
+    Duration::from_millis(REQUEST_TIMEOUT_MS.get().unsigned_abs().into())
+}
+
+/// The most tokens of an answer.
+pub fn max_tokens() -> u32 {
+    MAX_TOKENS.get().unsigned_abs()
+}
+
+/// The most tokens of a prompt.
+pub fn prompt_tokens() -> usize {
+    PROMPT_TOKENS.get().unsigned_abs() as usize
+}
+
+/// How many sections are retrieved for an alert.
+pub fn top_k() -> i32 {
+    TOP_K.get()
+}
+
+/// Whether autonomous decisions act.
+pub fn autonomy() -> Autonomy {
+    match AUTONOMY.get() {
+        AutonomySetting::Off => Autonomy::Off,
+        AutonomySetting::DryRun => Autonomy::DryRun,
+        AutonomySetting::On => Autonomy::On,
+    }
+}
+
+/// How long an open incident waits for repeats of its fingerprint, in seconds.
+pub fn dedup_window_s() -> i32 {
+    DEDUP_WINDOW_S.get()
+}

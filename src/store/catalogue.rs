@@ -1,0 +1,106 @@
+//! `ops_runbooks` and `tool`: what was written down for nights like this one.
+
+use std::collections::BTreeMap;
+
+use oncall_domain::ids::RunbookId;
+use oncall_domain::retrieval::Retrieval;
+use oncall_domain::runbook::Step;
+use oncall_domain::tool::{Catalogue, Tool};
+use pgvector::Vector;
+use serde::Serialize;
+
+use super::{Result, jsonb, reals, statement};
+
+/// How many candidates each index gives. More than any `top_k`, so that the runner-up is among them.
+const CANDIDATES: i32 = 60;
+
+/// How the two cosines are weighed against each other.
+#[derive(Debug, Clone, Copy)]
+pub struct Weights {
+    /// Of the builtin embedder.
+    pub builtin: f64,
+    /// Of the pod's.
+    pub pod: f64,
+}
+
+/// What a search goes by.
+#[derive(Debug)]
+pub struct Query<'a> {
+    /// The builtin vector of the text.
+    pub builtin: &'a Vector,
+    /// The pod's vector of the text, when there is a pod.
+    pub pod: Option<&'a Vector>,
+    /// The alert's name, for an exact match.
+    pub alert_name: Option<&'a str>,
+    /// How many sections are wanted.
+    pub k: i32,
+}
+
+/// The top k sections, and every step of their runbooks.
+pub fn retrieve(query: &Query<'_>, weights: Weights) -> Result<Retrieval> {
+    let found = statement!("retrieve").ask(&[
+        reals(query.builtin),
+        query.pod.map(|vector| vector.as_slice().to_vec()).into(),
+        weights.builtin.into(),
+        weights.pod.into(),
+        query.alert_name.map(str::to_owned).into(),
+        query.k.into(),
+        CANDIDATES.max(query.k).into(),
+    ])?;
+    Ok(found.unwrap_or_default())
+}
+
+/// The steps of `runbooks` as they stand now.
+pub fn steps_of(runbooks: &[RunbookId]) -> Result<Vec<Step>> {
+    let ids: Vec<String> = runbooks.iter().map(|id| id.as_str().to_owned()).collect();
+    Ok(statement!("steps_of").ask(&[ids.into()])?.unwrap_or_default())
+}
+
+/// Every tool.
+pub fn tools() -> Result<Catalogue> {
+    let tools: Vec<Tool> = statement!("tools").ask(&[])?.unwrap_or_default();
+    Ok(Catalogue::new(tools)?)
+}
+
+/// One row to be: the trigger adds the vectors.
+#[derive(Debug, Serialize)]
+pub struct Row<'a> {
+    /// The runbook's id.
+    pub runbook_id: &'a str,
+    /// The section's name, numbered when a long section is split.
+    pub section: String,
+    /// Its text.
+    pub content: String,
+    /// The runbook's title.
+    pub title: &'a str,
+    /// The runbook's classification.
+    pub incident_type: &'a str,
+    /// `P1` to `P5`.
+    pub severity: Option<&'static str>,
+    /// Alert names that map to the runbook.
+    pub alerts: &'a [String],
+    /// The place within the runbook.
+    pub position: usize,
+    /// The step's id, when the section carries one.
+    pub step_id: Option<&'a str>,
+    /// The step without its id and flag, which have columns.
+    pub step: Option<BTreeMap<String, serde_json::Value>>,
+    /// Whether a person must approve the step.
+    pub destructive: bool,
+}
+
+/// Replace the rows of a runbook; how many it has now.
+pub fn replace_runbook(id: &RunbookId, rows: &[Row<'_>]) -> Result<usize> {
+    statement!("delete_runbook").write(&[id.as_str().into()])?;
+    statement!("insert_sections").write(&[jsonb(&rows)?])
+}
+
+/// Another model than `model` by which some row was embedded, if there is any.
+pub fn foreign_embedding(model: &str) -> Result<Option<String>> {
+    statement!("foreign_embedding").ask(&[model.into()])
+}
+
+/// The length of the vectors in the column `embedding`.
+pub fn embedding_dimension() -> Result<usize> {
+    Ok(statement!("embedding_dimension").ask(&[])?.unwrap_or(0))
+}

@@ -1,0 +1,121 @@
+//! `incident_audit`: one row for each accepted alert.
+
+use oncall_domain::alert::{Alert, Severity};
+use oncall_domain::ids::RunbookId;
+use oncall_domain::policy::{Autonomy, Decision};
+use oncall_domain::redact::Redacted;
+use oncall_domain::retrieval::{FoundBy, Retrieval};
+use oncall_domain::triage::Triage;
+use pgrx::AnyNumeric;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Result, jsonb, statement, writing};
+use crate::error::OncallError;
+
+/// What becomes of an alert that comes in.
+#[derive(Debug)]
+pub enum Opened {
+    /// Nothing of its fingerprint was open: this incident is new.
+    New(String),
+    /// It joined this one.
+    Joined(String),
+}
+
+/// Open an incident for `alert`, or join the open one of its fingerprint.
+///
+/// The unique index on open fingerprints decides between two sessions, so this never opens two.
+pub fn open(alert: &Alert, text: &Redacted, kept: &Value, window_s: i32) -> Result<Opened> {
+    let fingerprint = alert.fingerprint.as_str();
+    let join = || writing(|| statement!("join_incident").tell(&[fingerprint.into(), f64::from(window_s).into()]));
+    if let Some(id) = join()? {
+        return Ok(Opened::Joined(id));
+    }
+    writing(|| statement!("expire_incident").write(&[fingerprint.into(), f64::from(window_s).into()]))?;
+    let opened = statement!("open_incident").tell(&[
+        fingerprint.into(),
+        text.as_str().into(),
+        alert.severity.map(Severity::as_str).into(),
+        jsonb(kept)?,
+    ])?;
+    match opened {
+        Some(id) => Ok(Opened::New(id)),
+        // Another session opened it while we waited for it to commit.
+        None => join()?.map(Opened::Joined).ok_or_else(|| OncallError::Catalogue {
+            reason: format!("the open incident of fingerprint {fingerprint} was closed just now; send the alert again"),
+        }),
+    }
+}
+
+/// Close the open incident of `fingerprint`, if there is one: the sender says that it is over.
+pub fn resolve(fingerprint: &str) -> Result<Option<String>> {
+    writing(|| statement!("resolve_incident").tell(&[fingerprint.into()]))
+}
+
+/// Write down what the triage found.
+pub fn record_triage(id: &str, triage: &Triage, retrieval: &Retrieval) -> Result<()> {
+    let best = retrieval.sections.first();
+    let reply = &triage.reply;
+    let found_by = best.map(|section| match section.found_by {
+        FoundBy::AlertName => "alert_name",
+        FoundBy::Similarity => "similarity",
+    });
+    writing(|| {
+        statement!("record_triage").write(&[
+            id.into(),
+            best.map(|section| section.runbook_id.as_str().to_owned()).into(),
+            best.and_then(|section| rounded(section.similarity)).into(),
+            reply.incident_type.as_str().into(),
+            Some(reply.confidence).filter(|c| (0.0..=1.0).contains(c)).and_then(rounded).into(),
+            found_by.into(),
+            jsonb(triage)?,
+            reply.recommended_actions.clone().into(),
+            reply.root_cause_hypothesis.as_str().into(),
+        ])
+    })?;
+    Ok(())
+}
+
+/// Three digits after the point, as `numeric(4,3)` has; nothing for what is no number.
+fn rounded(value: f64) -> Option<AnyNumeric> {
+    AnyNumeric::try_from((value * 1000.0).round() / 1000.0).ok().filter(|_| value.is_finite())
+}
+
+/// What the router needs to know of an incident.
+#[derive(Debug, Deserialize)]
+pub struct Case {
+    /// `triaged`, or a state in which it cannot be routed.
+    pub state: String,
+    /// The alert's severity.
+    pub severity: Option<Severity>,
+    /// The classification that the retrieved runbook stands for: by it the policy is chosen, never by a model's word.
+    pub incident_type: Option<String>,
+    /// The outcome of the triage; none in a row that was written by hand.
+    pub triage: Option<Triage>,
+    /// The runbooks of which a section was retrieved, best first.
+    pub runbooks: Vec<RunbookId>,
+}
+
+/// The case of an incident; its row stays locked until the transaction ends, so that it is routed once.
+pub fn case(id: &str) -> Result<Case> {
+    statement!("route_case").tell(&[id.into()])?.ok_or_else(|| OncallError::NoSuchIncident { id: id.to_owned() })
+}
+
+/// How many actions autonomous decisions ordered within the last hour.
+pub fn actions_last_hour() -> Result<u32> {
+    Ok(statement!("actions_last_hour").ask(&[])?.unwrap_or(0))
+}
+
+/// Write down the decision.
+pub fn record_route(id: &str, decision: &Decision, autonomy: Autonomy) -> Result<()> {
+    writing(|| {
+        statement!("record_route").write(&[
+            id.into(),
+            decision.route.as_str().into(),
+            decision.policy_version.into(),
+            jsonb(&decision.conditions)?,
+            autonomy.as_str().into(),
+        ])
+    })?;
+    Ok(())
+}

@@ -1,0 +1,16 @@
+//! `router_policy` and `circuit_breaker`: by what the router decides.
+
+use oncall_domain::policy::{Breaker, Policy};
+
+use super::{Result, statement};
+
+/// Every policy that can still decide.
+pub fn all() -> Result<Vec<Policy>> {
+    Ok(statement!("policies").ask(&[])?.unwrap_or_default())
+}
+
+/// Whether the breaker is closed. A row that is missing is an open breaker: a kill switch must not fail open.
+pub fn breaker() -> Result<Breaker> {
+    let state: Option<String> = statement!("breaker").ask(&[])?;
+    Ok(if state.as_deref() == Some("closed") { Breaker::Closed } else { Breaker::Open })
+}

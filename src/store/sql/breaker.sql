@@ -1,0 +1,1 @@
+SELECT pg_catalog.to_jsonb(state) FROM oncall.circuit_breaker

@@ -1,0 +1,1 @@
+DELETE FROM oncall.ops_runbooks WHERE runbook_id OPERATOR(pg_catalog.=) $1

@@ -1,0 +1,7 @@
+-- $1 fingerprint, $2 window in seconds: the open incident, if a repeat still joins it.
+UPDATE oncall.incident_audit
+SET alert_count = alert_count OPERATOR(pg_catalog.+) 1, last_seen = pg_catalog.now()
+WHERE fingerprint OPERATOR(pg_catalog.=) $1
+  AND state IN ('triaged', 'routed')
+  AND last_seen OPERATOR(pg_catalog.>=) (pg_catalog.now() OPERATOR(pg_catalog.-) pg_catalog.make_interval(secs => $2))
+RETURNING pg_catalog.to_jsonb(incident_id)

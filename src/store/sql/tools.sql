@@ -1,0 +1,2 @@
+-- The tool catalogue, as one array.
+SELECT coalesce(pg_catalog.jsonb_agg(pg_catalog.to_jsonb(t) ORDER BY t.name), '[]') FROM oncall.tool AS t
