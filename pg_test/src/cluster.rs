@@ -45,20 +45,9 @@ impl Cluster {
     pub fn start_in(tree: &Tree, options: &Options) -> Result<Self> {
         let scratch = Scratch::new(&tree.place.account)?;
         let template = tree.template()?;
-        capture(
-            Command::new("cp")
-                .arg("-a")
-                .arg(&template)
-                .arg(scratch.path().join("data")),
-        )?;
+        capture(Command::new("cp").arg("-a").arg(&template).arg(scratch.path().join("data")))?;
         let port = free_port()?;
-        let mut cluster = Self {
-            scratch,
-            tree: tree.clone(),
-            options: options.clone(),
-            port,
-            postmaster: None,
-        };
+        let mut cluster = Self { scratch, tree: tree.clone(), options: options.clone(), port, postmaster: None };
         cluster.configure()?;
         cluster.launch()?;
         if cluster.options.keep {
@@ -72,33 +61,18 @@ impl Cluster {
         // Behind what initdb wrote: the last value of a parameter counts.
         let path = self.data().join("postgresql.conf");
         let file = fs::OpenOptions::new().append(true).open(&path);
-        file.and_then(|mut file| file.write_all(conf.as_bytes()))
-            .doing(|| format!("write {}", path.display()))
+        file.and_then(|mut file| file.write_all(conf.as_bytes())).doing(|| format!("write {}", path.display()))
     }
 
     fn launch(&mut self) -> Result<()> {
         let log_path = self.log_path();
-        let log = fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&log_path);
+        let log = fs::OpenOptions::new().create(true).append(true).open(&log_path);
         let log = log.doing(|| format!("open {}", log_path.display()))?;
         self.tree.place.account.give(&log_path)?;
-        let mut postgres = self
-            .tree
-            .place
-            .account
-            .command(self.tree.bindir().join("postgres"));
+        let mut postgres = self.tree.place.account.command(self.tree.bindir().join("postgres"));
         postgres.arg("-D").arg(self.data()).stdin(Stdio::null());
-        postgres
-            .stdout(log.try_clone().doing(|| "share the log".into())?)
-            .stderr(log);
-        postgres.envs(
-            self.options
-                .environment
-                .iter()
-                .map(|(name, value)| (name, value)),
-        );
+        postgres.stdout(log.try_clone().doing(|| "share the log".into())?).stderr(log);
+        postgres.envs(self.options.environment.iter().map(|(name, value)| (name, value)));
         if self.options.keep {
             // Out of the terminal's process group: Ctrl-C is for us, not for the demo's server.
             postgres.process_group(0);
@@ -112,18 +86,14 @@ impl Cluster {
     fn wait_until_ready(&mut self) -> Result<()> {
         let began = Instant::now();
         loop {
-            let pid_file =
-                fs::read_to_string(self.data().join("postmaster.pid")).unwrap_or_default();
+            let pid_file = fs::read_to_string(self.data().join("postmaster.pid")).unwrap_or_default();
             let mut lines = pid_file.lines();
             let pid = lines.next().and_then(|line| line.parse().ok());
             let ours = self.postmaster.as_ref().map(Child::id) == pid;
             if ours && lines.nth(6).is_some_and(|line| line.trim() == "ready") {
                 return Ok(());
             }
-            let ended = self
-                .postmaster
-                .as_mut()
-                .and_then(|child| child.try_wait().ok().flatten());
+            let ended = self.postmaster.as_mut().and_then(|child| child.try_wait().ok().flatten());
             if let Some(status) = ended {
                 self.postmaster = None;
                 return Err(self.server_error(&format!("The server did not start ({status})")));
@@ -154,14 +124,7 @@ impl Cluster {
     /// Sends a signal to one of the server's processes, by its id: `KILL` to a worker, say.
     pub fn signal(&self, signal: &str, pid: u32) -> Result<()> {
         let pg_ctl = self.tree.bindir().join("pg_ctl");
-        capture(
-            self.tree
-                .place
-                .account
-                .command(pg_ctl)
-                .args(["kill", signal, &pid.to_string()]),
-        )
-        .map(drop)
+        capture(self.tree.place.account.command(pg_ctl).args(["kill", signal, &pid.to_string()])).map(drop)
     }
 
     /// A session of the superuser `postgres` in the database `postgres`.
@@ -172,11 +135,7 @@ impl Cluster {
     /// A session of this role in this database.
     pub fn client_as(&self, role: &str, database: &str) -> Result<Client> {
         let mut config = postgres::Config::new();
-        config
-            .host_path(self.scratch.path())
-            .port(self.port)
-            .user(role)
-            .dbname(database);
+        config.host_path(self.scratch.path()).port(self.port).user(role).dbname(database);
         Ok(config.connect(NoTls)?)
     }
 
@@ -194,15 +153,10 @@ impl Cluster {
     /// psql without the user's own start-up file, connected here.
     pub fn psql_command(&self, role: &str, database: &str) -> Command {
         let mut psql = Command::new(self.tree.bindir().join("psql"));
-        for (name, _) in
-            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PG"))
-        {
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PG")) {
             psql.env_remove(name);
         }
-        psql.env("PGCLIENTENCODING", "UTF8")
-            .args(["-X", "-P", "pager=off"])
-            .arg("-h")
-            .arg(self.scratch.path());
+        psql.env("PGCLIENTENCODING", "UTF8").args(["-X", "-P", "pager=off"]).arg("-h").arg(self.scratch.path());
         psql.args(["-p", &self.port.to_string(), "-U", role, "-d", database]);
         psql
     }
@@ -229,9 +183,7 @@ impl Cluster {
 
     /// What the server has logged.
     pub fn log(&self) -> String {
-        fs::read(self.log_path())
-            .map(|log| String::from_utf8_lossy(&log).into_owned())
-            .unwrap_or_default()
+        fs::read(self.log_path()).map(|log| String::from_utf8_lossy(&log).into_owned()).unwrap_or_default()
     }
 
     fn log_path(&self) -> PathBuf {
@@ -239,10 +191,7 @@ impl Cluster {
     }
 
     fn server_error(&self, what: &str) -> Error {
-        Error::Server {
-            what: what.into(),
-            log: end_of(&self.log()),
-        }
+        Error::Server { what: what.into(), log: end_of(&self.log()) }
     }
 }
 
@@ -264,7 +213,6 @@ fn end_of(log: &str) -> String {
 
 /// A port that nobody listens on now.
 fn free_port() -> Result<u16> {
-    let port =
-        TcpListener::bind("127.0.0.1:0").and_then(|listener| Ok(listener.local_addr()?.port()));
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| Ok(listener.local_addr()?.port()));
     port.doing(|| "find a free port".into())
 }

@@ -20,28 +20,17 @@ pub fn run() -> Result<()> {
     step("Starting a private server");
     let cluster = Cluster::start_in(&tree, &Options::default().durable().keep_running())?;
     let record = record(&tree.place);
-    fs::write(&record, cluster.dir().as_os_str().as_encoded_bytes())
-        .doing(|| format!("write {}", record.display()))?;
+    fs::write(&record, cluster.dir().as_os_str().as_encoded_bytes()).doing(|| format!("write {}", record.display()))?;
 
     let story = tree.place.target.join("demo.sql");
     fs::write(&story, STORY).doing(|| format!("write {}", story.display()))?;
     let mut psql = cluster.psql_command("postgres", "postgres");
-    psql.args(["-q", "-v", "ON_ERROR_STOP=1", "-v"])
-        .arg(format!("runbooks={}", tree.runbooks()?.display()));
+    psql.args(["-q", "-v", "ON_ERROR_STOP=1", "-v"]).arg(format!("runbooks={}", tree.runbooks()?.display()));
     run_command(psql.arg("-f").arg(&story))?;
 
-    let program = if on_path("psql") {
-        PathBuf::from("psql")
-    } else {
-        tree.bindir().join("psql")
-    };
+    let program = if on_path("psql") { PathBuf::from("psql") } else { tree.bindir().join("psql") };
     println!("The server goes on running, on a Unix socket only. Look around:\n");
-    println!(
-        "    {} -h {} -p {} -U postgres",
-        program.display(),
-        cluster.dir().display(),
-        cluster.port()
-    );
+    println!("    {} -h {} -p {} -U postgres", program.display(), cluster.dir().display(), cluster.port());
     println!("\nStop it and remove its files with:  cargo demo stop");
     Ok(())
 }
@@ -55,11 +44,7 @@ pub fn stop() -> Result<()> {
     };
     println!(
         "{}",
-        if stopped {
-            "The demo's server is stopped and its files are gone."
-        } else {
-            "No demo is running."
-        }
+        if stopped { "The demo's server is stopped and its files are gone." } else { "No demo is running." }
     );
     Ok(())
 }
@@ -78,12 +63,7 @@ fn stop_old(tree: &Tree) -> Result<bool> {
     if is_running(&data) {
         step("Stopping the server of the last demo");
         let mut pg_ctl = tree.place.account.command(tree.bindir().join("pg_ctl"));
-        capture(
-            pg_ctl
-                .arg("stop")
-                .args(["-w", "-m", "fast", "-D"])
-                .arg(&data),
-        )?;
+        capture(pg_ctl.arg("stop").args(["-w", "-m", "fast", "-D"]).arg(&data))?;
     }
     // Only what looks like ours is removed, whatever the record says.
     if data.join("PG_VERSION").exists() {
@@ -100,6 +80,5 @@ fn is_running(data: &Path) -> bool {
         return false;
     };
     let proc = Path::new("/proc").join(pid.trim());
-    !Path::new("/proc/self").exists()
-        || fs::read_link(proc.join("cwd")).is_ok_and(|cwd| cwd == data)
+    !Path::new("/proc/self").exists() || fs::read_link(proc.join("cwd")).is_ok_and(|cwd| cwd == data)
 }

@@ -36,21 +36,12 @@ impl Account {
             return Ok(Self::Ours);
         }
         for name in ["postgres", "nobody"] {
-            let id = |flag| {
-                capture(Command::new("id").args([flag, name]))
-                    .ok()?
-                    .trim()
-                    .parse()
-                    .ok()
-            };
+            let id = |flag| capture(Command::new("id").args([flag, name])).ok()?.trim().parse().ok();
             if let (Some(uid), Some(gid)) = (id("-u"), id("-g")) {
                 return Ok(Self::Other { uid, gid });
             }
         }
-        Err(Error::SetUp(
-            "Postgres refuses to run as root, and there is neither a user postgres nor nobody."
-                .into(),
-        ))
+        Err(Error::SetUp("Postgres refuses to run as root, and there is neither a user postgres nor nobody.".into()))
     }
 
     /// A command that this account will run, with nothing of our environment but the path and the locale.
@@ -58,10 +49,7 @@ impl Account {
     /// A server started with `RUST_BACKTRACE` set would put a backtrace into the detail of every error.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
-        command
-            .env_clear()
-            .env("LC_ALL", "C.UTF-8")
-            .current_dir("/");
+        command.env_clear().env("LC_ALL", "C.UTF-8").current_dir("/");
         for name in ["PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"] {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
@@ -112,21 +100,11 @@ impl Place {
     pub fn find() -> Result<Self> {
         let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
         let repo = manifest.parent().unwrap_or(manifest).to_path_buf();
-        let target = std::env::var_os("CARGO_TARGET_DIR")
-            .map_or_else(|| repo.join("target"), |dir| repo.join(dir));
+        let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repo.join("target"), |dir| repo.join(dir));
         make_dir(&target)?;
         let account = Account::find()?;
-        let shared = if account.can_enter(&target) {
-            target.clone()
-        } else {
-            own_dir_in_tmp(&repo)?
-        };
-        Ok(Self {
-            repo,
-            target,
-            shared,
-            account,
-        })
+        let shared = if account.can_enter(&target) { target.clone() } else { own_dir_in_tmp(&repo)? };
+        Ok(Self { repo, target, shared, account })
     }
 
     /// The pgrx home of this checkout, as `.cargo/config.toml` says it too.
@@ -168,10 +146,7 @@ fn own_dir_in_tmp(repo: &Path) -> Result<PathBuf> {
             // Anyone could have made it before us: then what is in it would run as us.
             let found = fs::symlink_metadata(&dir).doing(|| format!("create {}", dir.display()))?;
             if !found.is_dir() || found.uid() != 0 || found.mode() & 0o022 != 0 {
-                return Err(Error::SetUp(format!(
-                    "{} is not ours; remove it",
-                    dir.display()
-                )));
+                return Err(Error::SetUp(format!("{} is not ours; remove it", dir.display())));
             }
         }
     }
@@ -193,11 +168,7 @@ impl Scratch {
         let fits = wanted.as_os_str().len() <= 60 && account.can_enter(&wanted);
         let parent = if fits { wanted } else { PathBuf::from("/tmp") };
         loop {
-            let name = format!(
-                "oncall-{}-{}",
-                std::process::id(),
-                NEXT.fetch_add(1, Ordering::Relaxed)
-            );
+            let name = format!("oncall-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
             let path = parent.join(name);
             match DirBuilder::new().mode(0o700).create(&path) {
                 Ok(()) => {
@@ -208,10 +179,7 @@ impl Scratch {
                 // Left by a killed process whose number we have now.
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
                 Err(source) => {
-                    return Err(Error::Io {
-                        doing: format!("create {}", path.display()),
-                        source,
-                    });
+                    return Err(Error::Io { doing: format!("create {}", path.display()), source });
                 }
             }
         }

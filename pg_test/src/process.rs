@@ -18,25 +18,16 @@ pub fn step(text: &str) {
 
 /// Runs a program with its output in the terminal.
 pub fn run(command: &mut Command) -> Result<()> {
-    let status = command
-        .status()
-        .doing(|| format!("run {}", shown(command)))?;
+    let status = command.status().doing(|| format!("run {}", shown(command)))?;
     if status.success() {
         return Ok(());
     }
-    Err(Error::Command {
-        command: shown(command),
-        status: status.to_string(),
-        output: String::new(),
-    })
+    Err(Error::Command { command: shown(command), status: status.to_string(), output: String::new() })
 }
 
 /// Runs a program and gives what it printed to its standard output.
 pub fn capture(command: &mut Command) -> Result<String> {
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .doing(|| format!("run {}", shown(command)))?;
+    let output = command.stdin(Stdio::null()).output().doing(|| format!("run {}", shown(command)))?;
     accept(command, output)
 }
 
@@ -87,20 +78,12 @@ pub fn cargo(place: &Place) -> Command {
     let mut command = Command::new("cargo");
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
-        let from_cargo_run = [
-            "CARGO_PKG_",
-            "CARGO_MANIFEST_",
-            "CARGO_BIN_",
-            "CARGO_CRATE_",
-        ];
-        if text == "LD_LIBRARY_PATH" || from_cargo_run.iter().any(|prefix| text.starts_with(prefix))
-        {
+        let from_cargo_run = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"];
+        if text == "LD_LIBRARY_PATH" || from_cargo_run.iter().any(|prefix| text.starts_with(prefix)) {
             command.env_remove(&name);
         }
     }
-    command
-        .current_dir(&place.repo)
-        .env("PGRX_HOME", place.pgrx_home());
+    command.current_dir(&place.repo).env("PGRX_HOME", place.pgrx_home());
     command
 }
 
@@ -119,10 +102,7 @@ pub fn install(from: &Path, to: &Path) -> Result<bool> {
     temporary.push(format!(".new-{}", std::process::id()));
     let copied = std::fs::copy(from, &temporary).and_then(|_| {
         let executable = std::fs::metadata(from)?.permissions().mode() & 0o100 != 0;
-        std::fs::set_permissions(
-            &temporary,
-            Permissions::from_mode(if executable { 0o755 } else { 0o644 }),
-        )
+        std::fs::set_permissions(&temporary, Permissions::from_mode(if executable { 0o755 } else { 0o644 }))
     });
     copied.doing(|| format!("write {}", temporary.display()))?;
     std::fs::rename(&temporary, to).doing(|| format!("write {}", to.display()))?;
@@ -136,17 +116,10 @@ fn accept(command: &Command, output: Output) -> Result<String> {
     }
     let mut said = String::from_utf8_lossy(&output.stderr).into_owned();
     let _ = write!(said, "{printed}");
-    Err(Error::Command {
-        command: shown(command),
-        status: output.status.to_string(),
-        output: said,
-    })
+    Err(Error::Command { command: shown(command), status: output.status.to_string(), output: said })
 }
 
 fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
-    words
-        .map(|word| word.to_string_lossy())
-        .collect::<Vec<_>>()
-        .join(" ")
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }

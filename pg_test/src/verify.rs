@@ -26,14 +26,7 @@ fn all(stages: &mut Stages) -> Result<()> {
     let server = stages.run("packages and tools", || setup::prepare_tools(&place))?;
     stages.run("clippy, warnings denied", || clippy(&place, &server))?;
     stages.run("domain and model tests", || {
-        run_command(cargo(&place).args([
-            "test",
-            "--quiet",
-            "-p",
-            "oncall_domain",
-            "-p",
-            "oncall_model",
-        ]))
+        run_command(cargo(&place).args(["test", "--quiet", "-p", "oncall_domain", "-p", "oncall_model"]))
     })?;
     let tree = stages.run("build and install", setup::prepare)?;
     stages.run("SQL regression tests", || regress::run(&tree))?;
@@ -54,23 +47,12 @@ fn formatting(place: &Place) -> Result<()> {
 fn clippy(place: &Place, server: &Server) -> Result<()> {
     let features = format!("pg_oncall/{}", server.feature());
     let mut clippy = cargo(place);
-    clippy.args([
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--no-default-features",
-        "--features",
-        &features,
-    ]);
+    clippy.args(["clippy", "--workspace", "--all-targets", "--no-default-features", "--features", &features]);
     run_command(clippy.args(["--", "-D", "warnings"]))
 }
 
 fn end_to_end(tree: &Tree) -> Result<()> {
-    run_command(
-        cargo(&tree.place)
-            .args(["test", "-p", "pg_test"])
-            .env(PREPARED, "1"),
-    )
+    run_command(cargo(&tree.place).args(["test", "-p", "pg_test"]).env(PREPARED, "1"))
 }
 
 /// What ran so far, and how long it took.
@@ -84,23 +66,15 @@ impl Stages {
         step(&format!("Stage {}: {name}", self.done.len() + 1));
         let began = Instant::now();
         let outcome = stage();
-        self.done
-            .push((name, began.elapsed().as_secs_f64(), outcome.is_ok()));
+        self.done.push((name, began.elapsed().as_secs_f64(), outcome.is_ok()));
         outcome.map_err(|error| Error::Stage(format!("the stage \"{name}\" failed: {error}")))
     }
 
     fn print(&self) {
         println!("\n{:28} {:>8}  result", "stage", "seconds");
         for (name, seconds, passed) in &self.done {
-            println!(
-                "{name:28} {seconds:>8.1}  {}",
-                if *passed { "passed" } else { "FAILED" }
-            );
+            println!("{name:28} {seconds:>8.1}  {}", if *passed { "passed" } else { "FAILED" });
         }
-        println!(
-            "{:28} {:>8.1}",
-            "total",
-            self.done.iter().map(|(_, seconds, _)| seconds).sum::<f64>()
-        );
+        println!("{:28} {:>8.1}", "total", self.done.iter().map(|(_, seconds, _)| seconds).sum::<f64>());
     }
 }

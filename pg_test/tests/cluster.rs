@@ -19,27 +19,17 @@ fn two_servers_at_once_do_not_see_each_other() -> Result<()> {
 #[test]
 fn a_crash_loses_no_committed_row_and_the_sockets_stay_where_they_were() -> Result<()> {
     let mut cluster = Cluster::start(&plain().durable())?;
-    cluster
-        .client()?
-        .batch_execute("CREATE TABLE t (n int); INSERT INTO t VALUES (7)")?;
+    cluster.client()?.batch_execute("CREATE TABLE t (n int); INSERT INTO t VALUES (7)")?;
     cluster.restart("QUIT")?;
     let row = cluster.client()?.query_one("SELECT n FROM t", &[])?;
     assert_eq!(row.get::<_, i32>(0), 7);
-    assert!(
-        cluster.log().contains("was not properly shut down"),
-        "{}",
-        cluster.log()
-    );
+    assert!(cluster.log().contains("was not properly shut down"), "{}", cluster.log());
     Ok(())
 }
 
 #[test]
 fn settings_reach_the_server_with_their_quotes() -> Result<()> {
-    let cluster = Cluster::start(
-        &plain()
-            .set("cluster_name", "it's ours")
-            .set("work_mem", "5MB"),
-    )?;
+    let cluster = Cluster::start(&plain().set("cluster_name", "it's ours").set("work_mem", "5MB"))?;
     let mut client = cluster.client()?;
     let show = |client: &mut postgres::Client, name: &str| -> Result<String> {
         Ok(client.query_one(&format!("SHOW {name}"), &[])?.get(0))
@@ -74,12 +64,8 @@ fn a_setting_that_the_server_refuses_is_told_with_the_servers_log() {
 #[test]
 fn the_servers_environment_is_not_ours() -> Result<()> {
     let cluster = Cluster::start(&plain().environment("HTTP_PROXY", "http://127.0.0.1:1"))?;
-    let pid_file =
-        std::fs::read_to_string(cluster.data().join("postmaster.pid")).expect("it is running");
-    let pid = pid_file
-        .lines()
-        .next()
-        .expect("the first line is its process id");
+    let pid_file = std::fs::read_to_string(cluster.data().join("postmaster.pid")).expect("it is running");
+    let pid = pid_file.lines().next().expect("the first line is its process id");
     let environment = std::fs::read(format!("/proc/{pid}/environ")).expect("it is ours");
     let names: Vec<&[u8]> = environment
         .split(|byte| *byte == 0)
@@ -88,10 +74,6 @@ fn the_servers_environment_is_not_ours() -> Result<()> {
         .collect();
     assert!(names.contains(&b"HTTP_PROXY".as_slice()));
     // Cargo sets several of these for a test; none of them may change what the server does.
-    assert!(
-        !names
-            .iter()
-            .any(|name| name.starts_with(b"CARGO") || name.starts_with(b"RUST"))
-    );
+    assert!(!names.iter().any(|name| name.starts_with(b"CARGO") || name.starts_with(b"RUST")));
     Ok(())
 }

@@ -11,10 +11,7 @@ fn create_extension_works_in_a_fresh_cluster() -> Result<()> {
     let cluster = Cluster::start(&Options::default())?;
     let mut client = cluster.client()?;
     client.batch_execute("CREATE EXTENSION pg_oncall CASCADE")?;
-    let row = client.query_one(
-        "SELECT extversion FROM pg_extension WHERE extname = 'pg_oncall'",
-        &[],
-    )?;
+    let row = client.query_one("SELECT extversion FROM pg_extension WHERE extname = 'pg_oncall'", &[])?;
     assert_eq!(row.get::<_, String>(0), env!("CARGO_PKG_VERSION"));
     Ok(())
 }
@@ -23,18 +20,10 @@ fn create_extension_works_in_a_fresh_cluster() -> Result<()> {
 fn without_preloading_the_error_names_the_line_to_add() -> Result<()> {
     let cluster = Cluster::start(&Options::default().preload(""))?;
     let mut client = cluster.client()?;
-    let refused = client
-        .batch_execute("CREATE EXTENSION pg_oncall CASCADE")
-        .expect_err("it is not preloaded");
+    let refused = client.batch_execute("CREATE EXTENSION pg_oncall CASCADE").expect_err("it is not preloaded");
     assert_eq!(sqlstate(&refused), Some("55000"));
-    let hint = refused
-        .as_db_error()
-        .and_then(|error| error.hint())
-        .unwrap_or_default();
-    assert!(
-        hint.contains("shared_preload_libraries = 'pg_oncall'"),
-        "hint: {hint:?}"
-    );
+    let hint = refused.as_db_error().and_then(|error| error.hint()).unwrap_or_default();
+    assert!(hint.contains("shared_preload_libraries = 'pg_oncall'"), "hint: {hint:?}");
     Ok(())
 }
 
@@ -43,7 +32,7 @@ fn drop_extension_leaves_no_object_behind() -> Result<()> {
     let cluster = Cluster::start(&Options::default())?;
     let mut client = cluster.client()?;
     client.batch_execute("CREATE EXTENSION pg_oncall CASCADE; DROP EXTENSION pg_oncall CASCADE")?;
-    let left = "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'oncall'";
+    let left = "SELECT count(*) FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = 'oncall'";
     assert_eq!(client.query_one(left, &[])?.get::<_, i64>(0), 0);
     // A second installation meets nothing of the first, the cluster-wide roles included.
     client.batch_execute("CREATE EXTENSION pg_oncall")?;

@@ -73,10 +73,7 @@ impl Options {
         set("port", &port.to_string());
         set("unix_socket_directories", &socket_dir.display().to_string());
         set("listen_addresses", if self.tcp { "127.0.0.1" } else { "" });
-        set(
-            "shared_preload_libraries",
-            self.preload.as_deref().unwrap_or_default(),
-        );
+        set("shared_preload_libraries", self.preload.as_deref().unwrap_or_default());
         set("max_worker_processes", "16");
         set("log_line_prefix", "%m [%p] %q%u@%d ");
         if !self.durable {

@@ -1,7 +1,7 @@
 //! From a machine with a Rust toolchain to a Postgres that has the extension, step by step.
 //!
-//! Each step looks at files to see whether it is done, so that a repetition costs next to nothing. The system's Postgres
-//! is only read: see [`tree`].
+//! Each step looks at files to see whether it is done, so that a repetition costs next to nothing. The system's
+//! Postgres is only read: see [`tree`].
 
 pub mod extension;
 pub mod packages;
@@ -45,11 +45,7 @@ pub fn prepare() -> Result<Tree> {
 pub fn prepared() -> Result<&'static Tree> {
     static TREE: OnceLock<std::result::Result<Tree, String>> = OnceLock::new();
     let tree = TREE.get_or_init(|| {
-        let tree = if std::env::var_os(PREPARED).is_some() {
-            existing()
-        } else {
-            prepare()
-        };
+        let tree = if std::env::var_os(PREPARED).is_some() { existing() } else { prepare() };
         tree.map_err(|error| error.to_string())
     });
     tree.as_ref().map_err(|error| Error::SetUp(error.clone()))
@@ -57,8 +53,7 @@ pub fn prepared() -> Result<&'static Tree> {
 
 fn existing() -> Result<Tree> {
     let place = Place::find()?;
-    let server = Server::find()
-        .ok_or_else(|| Error::SetUp("Postgres is gone: unset PG_ONCALL_PREPARED".into()))?;
+    let server = Server::find().ok_or_else(|| Error::SetUp("Postgres is gone: unset PG_ONCALL_PREPARED".into()))?;
     Tree::prepare(&place, &server)
 }
 
@@ -73,12 +68,7 @@ fn lock(place: &Place) -> Result<File> {
 /// The names in a directory, sorted; none if it is not there.
 fn names(dir: &std::path::Path) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(dir)
-        .map(|entries| {
-            entries
-                .flatten()
-                .map(|entry| entry.file_name().to_string_lossy().into_owned())
-                .collect()
-        })
+        .map(|entries| entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
         .unwrap_or_default();
     names.sort();
     names

@@ -31,20 +31,9 @@ pub fn install_missing(place: &Place) -> Result<Server> {
     if missing.is_empty() {
         return before.ok_or_else(|| unusable("no pg_config was found"));
     }
-    let why: Vec<String> = missing
-        .iter()
-        .map(|(package, why)| format!("    {package:26} {why}"))
-        .collect();
-    step(&format!(
-        "Installing packages that are missing:\n{}",
-        why.join("\n")
-    ));
-    install(
-        &missing
-            .iter()
-            .map(|(package, _)| package.as_str())
-            .collect::<Vec<_>>(),
-    )?;
+    let why: Vec<String> = missing.iter().map(|(package, why)| format!("    {package:26} {why}")).collect();
+    step(&format!("Installing packages that are missing:\n{}", why.join("\n")));
+    install(&missing.iter().map(|(package, _)| package.as_str()).collect::<Vec<_>>())?;
     Server::find()
         .filter(|server| server.has_headers() && server.has_programs())
         .ok_or_else(|| unusable("it is still not complete after the installation"))
@@ -52,10 +41,7 @@ pub fn install_missing(place: &Place) -> Result<Server> {
 
 /// Installs these packages as root, ourselves or by sudo.
 pub fn install(packages: &[&str]) -> Result<()> {
-    let by_hand = format!(
-        "install them yourself and run this again:\n    apt-get install {}",
-        packages.join(" ")
-    );
+    let by_hand = format!("install them yourself and run this again:\n    apt-get install {}", packages.join(" "));
     if !on_path("apt-get") {
         return Err(Error::SetUp(format!("There is no apt-get here; {by_hand}")));
     }
@@ -71,11 +57,7 @@ pub fn install(packages: &[&str]) -> Result<()> {
         )));
     };
     let outcome = run(command.args(["-c", INSTALL, "sh"]).args(packages));
-    outcome.map_err(|_| {
-        Error::SetUp(format!(
-            "apt-get could not install the packages (see above); {by_hand}"
-        ))
-    })
+    outcome.map_err(|_| Error::SetUp(format!("apt-get could not install the packages (see above); {by_hand}")))
 }
 
 /// The packages that are missing, each with what it is for.
@@ -87,63 +69,29 @@ fn missing(place: &Place, server: Option<&Server>) -> Vec<(String, &'static str)
         }
     };
     let major = server.map_or(15, |server| server.major);
-    need(
-        server.is_some_and(Server::has_programs),
-        &format!("postgresql-{major}"),
-        "the server",
-    );
-    need(
-        server.is_some_and(Server::has_headers),
-        &format!("postgresql-server-dev-{major}"),
-        "its headers",
-    );
-    need(
-        on_path("cc") && on_path("make"),
-        "build-essential",
-        "a C compiler and make, for pgvector and the linker",
-    );
-    need(
-        has_libclang(),
-        "libclang-dev",
-        "reads Postgres' headers for pgrx",
-    );
+    need(server.is_some_and(Server::has_programs), &format!("postgresql-{major}"), "the server");
+    need(server.is_some_and(Server::has_headers), &format!("postgresql-server-dev-{major}"), "its headers");
+    need(on_path("cc") && on_path("make"), "build-essential", "a C compiler and make, for pgvector and the linker");
+    need(has_libclang(), "libclang-dev", "reads Postgres' headers for pgrx");
     if !tools::has_cargo_pgrx(place) {
-        need(
-            on_path("pkg-config"),
-            "pkg-config",
-            "finds OpenSSL when cargo-pgrx is built",
-        );
-        need(
-            has_openssl_headers(),
-            "libssl-dev",
-            "OpenSSL's headers, for cargo-pgrx",
-        );
+        need(on_path("pkg-config"), "pkg-config", "finds OpenSSL when cargo-pgrx is built");
+        need(has_openssl_headers(), "libssl-dev", "OpenSSL's headers, for cargo-pgrx");
     }
     missing
 }
 
 /// libclang and the headers that come with the compiler, where Debian, and `LIBCLANG_PATH`, put them.
 fn has_libclang() -> bool {
-    let has_library = |dir: &Path| {
-        names(dir)
-            .iter()
-            .any(|name| name.starts_with("libclang") && name.contains(".so"))
-    };
+    let has_library = |dir: &Path| names(dir).iter().any(|name| name.starts_with("libclang") && name.contains(".so"));
     if std::env::var_os("LIBCLANG_PATH").is_some() || cfg!(target_os = "macos") {
         return true;
     }
     let usr_lib = Path::new("/usr/lib");
-    let llvm = names(usr_lib)
-        .into_iter()
-        .filter(|name| name.starts_with("llvm"))
-        .map(|name| usr_lib.join(name));
+    let llvm = names(usr_lib).into_iter().filter(|name| name.starts_with("llvm")).map(|name| usr_lib.join(name));
     llvm.into_iter().any(|dir| {
         let lib = dir.join("lib");
         let builtin = names(&lib.join("clang"));
-        has_library(&lib)
-            && builtin
-                .iter()
-                .any(|v| lib.join("clang").join(v).join("include/stddef.h").exists())
+        has_library(&lib) && builtin.iter().any(|v| lib.join("clang").join(v).join("include/stddef.h").exists())
     }) || (has_library(Path::new("/usr/lib64")) && on_path("clang"))
 }
 

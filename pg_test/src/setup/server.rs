@@ -35,24 +35,14 @@ impl Server {
         if let Some(named) = std::env::var_os("PG_CONFIG") {
             return Self::ask(Path::new(&named));
         }
-        let debian =
-            MAJORS.map(|major| PathBuf::from(format!("/usr/lib/postgresql/{major}/bin/pg_config")));
+        let debian = MAJORS.map(|major| PathBuf::from(format!("/usr/lib/postgresql/{major}/bin/pg_config")));
         let known: Vec<Self> = debian.iter().filter_map(|path| Self::ask(path)).collect();
-        let complete = known
-            .iter()
-            .find(|server| server.has_headers() && server.has_programs());
-        complete
-            .cloned()
-            .or_else(|| known.into_iter().next())
-            .or_else(|| Self::ask(Path::new("pg_config")))
+        let complete = known.iter().find(|server| server.has_headers() && server.has_programs());
+        complete.cloned().or_else(|| known.into_iter().next()).or_else(|| Self::ask(Path::new("pg_config")))
     }
 
     fn ask(pg_config: &Path) -> Option<Self> {
-        let ask = |flag| {
-            capture(Command::new(pg_config).arg(flag))
-                .ok()
-                .map(|text| text.trim().to_owned())
-        };
+        let ask = |flag| capture(Command::new(pg_config).arg(flag)).ok().map(|text| text.trim().to_owned());
         let version = ask("--version")?;
         let major = major_of(&version).filter(|major| MAJORS.contains(major))?;
         let pgxs = PathBuf::from(ask("--pgxs")?);
@@ -60,11 +50,7 @@ impl Server {
         let own = bindir.join("pg_config");
         Some(Self {
             // Debian's /usr/bin/pg_config speaks for whatever version is the newest.
-            pg_config: if own.exists() {
-                own
-            } else {
-                pg_config.to_path_buf()
-            },
+            pg_config: if own.exists() { own } else { pg_config.to_path_buf() },
             version,
             major,
             bindir,
@@ -82,9 +68,7 @@ impl Server {
 
     /// Whether the server itself is there, not only the client.
     pub fn has_programs(&self) -> bool {
-        ["postgres", "initdb", "pg_ctl", "psql"]
-            .iter()
-            .all(|program| self.bindir.join(program).exists())
+        ["postgres", "initdb", "pg_ctl", "psql"].iter().all(|program| self.bindir.join(program).exists())
     }
 
     /// The extension's Cargo feature for this version.
@@ -95,11 +79,7 @@ impl Server {
 
 fn major_of(version: &str) -> Option<u32> {
     let number = version.split_whitespace().nth(1)?;
-    number
-        .split(|c: char| !c.is_ascii_digit())
-        .next()?
-        .parse()
-        .ok()
+    number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -108,10 +88,7 @@ mod tests {
 
     #[test]
     fn the_major_version_is_read_from_releases_and_betas() {
-        assert_eq!(
-            major_of("PostgreSQL 15.20 (Debian 15.20-0+deb12u1)"),
-            Some(15)
-        );
+        assert_eq!(major_of("PostgreSQL 15.20 (Debian 15.20-0+deb12u1)"), Some(15));
         assert_eq!(major_of("PostgreSQL 18beta2"), Some(18));
         assert_eq!(major_of("nonsense"), None);
     }

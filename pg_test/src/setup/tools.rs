@@ -27,29 +27,17 @@ pub fn install_cargo_pgrx(place: &Place) -> Result<()> {
     if found(place, &wanted).is_some() {
         return Ok(());
     }
-    step(&format!(
-        "Installing cargo-pgrx {wanted} below target/tools (some minutes, once)"
-    ));
+    step(&format!("Installing cargo-pgrx {wanted} below target/tools (some minutes, once)"));
     let version = format!("={wanted}");
     let mut install = cargo(place);
-    install
-        .args([
-            "install",
-            "--locked",
-            "cargo-pgrx",
-            "--version",
-            &version,
-            "--root",
-        ])
-        .arg(place.tools());
+    install.args(["install", "--locked", "cargo-pgrx", "--version", &version, "--root"]).arg(place.tools());
     run(&mut install)
 }
 
 /// `cargo pgrx`, in the project.
 pub fn cargo_pgrx(place: &Place) -> Result<Command> {
     let wanted = pgrx_version(place)?;
-    let program = found(place, &wanted)
-        .ok_or_else(|| Error::SetUp(format!("cargo-pgrx {wanted} is not installed")))?;
+    let program = found(place, &wanted).ok_or_else(|| Error::SetUp(format!("cargo-pgrx {wanted} is not installed")))?;
     let like = cargo(place);
     let mut command = Command::new(program);
     for (name, value) in like.get_envs() {
@@ -77,10 +65,7 @@ pub fn write_pgrx_config(place: &Place, server: &Server) -> Result<()> {
 /// Ours, else the user's, if it is of this version.
 fn found(place: &Place, wanted: &str) -> Option<PathBuf> {
     let ours = place.tools().join("bin/cargo-pgrx");
-    let candidates = [
-        ours.exists().then_some(ours),
-        on_path("cargo-pgrx").then(|| "cargo-pgrx".into()),
-    ];
+    let candidates = [ours.exists().then_some(ours), on_path("cargo-pgrx").then(|| "cargo-pgrx".into())];
     candidates.into_iter().flatten().find(|program| {
         let version = capture(Command::new(program).args(["pgrx", "--version"]));
         version.is_ok_and(|text| text.split_whitespace().last() == Some(wanted))
@@ -88,9 +73,7 @@ fn found(place: &Place, wanted: &str) -> Option<PathBuf> {
 }
 
 fn version_in(lock: &str, package: &str) -> Option<String> {
-    let mut lines = lock
-        .lines()
-        .skip_while(|line| *line != format!("name = {package:?}"));
+    let mut lines = lock.lines().skip_while(|line| *line != format!("name = {package:?}"));
     let version = lines.nth(1)?.strip_prefix("version = ")?;
     Some(version.trim_matches('"').to_owned())
 }
@@ -101,7 +84,8 @@ mod tests {
 
     #[test]
     fn the_locked_version_of_pgrx_is_not_taken_from_its_sister_crates() {
-        let lock = "[[package]]\nname = \"pgrx-macros\"\nversion = \"0.1.0\"\n\n[[package]]\nname = \"pgrx\"\nversion = \"0.18.1\"\n";
+        let lock = "[[package]]\nname = \"pgrx-macros\"\nversion = \"0.1.0\"\n\n\
+                    [[package]]\nname = \"pgrx\"\nversion = \"0.18.1\"\n";
         assert_eq!(version_in(lock, "pgrx").as_deref(), Some("0.18.1"));
         assert_eq!(version_in(lock, "absent"), None);
     }

@@ -30,21 +30,10 @@ pub struct Tree {
 impl Tree {
     /// Makes the tree if it is not there, and links what the system's Postgres has gained since.
     pub fn prepare(place: &Place, server: &Server) -> Result<Self> {
-        let root = place
-            .shared
-            .join(format!("pg{}", server.major))
-            .join(stamp(server));
-        let tree = Self {
-            place: place.clone(),
-            server: server.clone(),
-            root,
-        };
+        let root = place.shared.join(format!("pg{}", server.major)).join(stamp(server));
+        let tree = Self { place: place.clone(), server: server.clone(), root };
         if !tree.bindir().join("postgres").exists() {
-            step(&format!(
-                "Making a private installation tree of {} in {}",
-                server.version,
-                tree.root.display()
-            ));
+            step(&format!("Making a private installation tree of {} in {}", server.version, tree.root.display()));
         }
         link_all(&server.pkglibdir, &tree.pkglibdir())?;
         link_all(&server.sharedir, &tree.sharedir())?;
@@ -91,10 +80,7 @@ impl Tree {
         }
         let copy = self.place.shared.join("runbooks");
         make_dir(&copy)?;
-        for gone in names(&copy)
-            .into_iter()
-            .filter(|name| !original.join(name).exists())
-        {
+        for gone in names(&copy).into_iter().filter(|name| !original.join(name).exists()) {
             let _ = fs::remove_file(copy.join(gone));
         }
         for name in names(&original).iter().filter(|name| name.ends_with(".md")) {
@@ -113,23 +99,10 @@ impl Tree {
         let scratch = Scratch::new(account)?;
         let fresh = scratch.path().join("data");
         let mut initdb = account.command(self.bindir().join("initdb"));
-        initdb.args([
-            "--no-sync",
-            "-A",
-            "trust",
-            "-U",
-            "postgres",
-            "-E",
-            "UTF8",
-            "--locale=C.UTF-8",
-            "-D",
-        ]);
+        initdb.args(["--no-sync", "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "-D"]);
         capture(initdb.arg(&fresh))?;
         // Several tests may be here at once: each makes its own, and the first to rename wins.
-        let mine = self.root.join(format!(
-            "template-{}",
-            scratch.path().file_name().unwrap_or_default().display()
-        ));
+        let mine = self.root.join(format!("template-{}", scratch.path().file_name().unwrap_or_default().display()));
         capture(Command::new("cp").arg("-a").arg(&fresh).arg(&mine))?;
         if fs::rename(&mine, &template).is_err() {
             let _ = fs::remove_dir_all(&mine);
@@ -158,10 +131,7 @@ fn stamp(server: &Server) -> String {
     server.version.hash(&mut hasher);
     server.bindir.hash(&mut hasher);
     let written = fs::metadata(server.bindir.join("postgres")).and_then(|file| file.modified());
-    written
-        .ok()
-        .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
-        .hash(&mut hasher);
+    written.ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).hash(&mut hasher);
     format!("tree-{:08x}", hasher.finish() as u32)
 }
 

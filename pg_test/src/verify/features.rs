@@ -1,7 +1,7 @@
 //! Whether the extension compiles for the versions of Postgres whose headers are not here.
 //!
-//! pgrx ships the bindings that its documentation is built from. A wrapper around the compiler makes it use them, so that
-//! types are checked against every version; what only shows at run time is not.
+//! pgrx ships the bindings that its documentation is built from. A wrapper around the compiler makes it use them, so
+//! that types are checked against every version; what only shows at run time is not.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -33,18 +33,9 @@ pub fn check(place: &Place, server: &Server) -> Result<()> {
     for major in (15..=18).filter(|major| *major != server.major) {
         step(&format!("Feature pg{major}"));
         let mut clippy = cargo(place);
-        clippy.args([
-            "clippy",
-            "--quiet",
-            "-p",
-            "pg_oncall",
-            "--no-default-features",
-        ]);
+        clippy.args(["clippy", "--quiet", "-p", "pg_oncall", "--no-default-features"]);
         clippy.args(["--features", &format!("pg{major}"), "--", "-D", "warnings"]);
-        clippy
-            .env("DOCS_RS", "1")
-            .env("RUSTC_WRAPPER", &wrapper)
-            .env("CARGO_TARGET_DIR", &target);
+        clippy.env("DOCS_RS", "1").env("RUSTC_WRAPPER", &wrapper).env("CARGO_TARGET_DIR", &target);
         run(&mut clippy)?;
     }
     Ok(())

@@ -23,19 +23,11 @@ pub fn run(tree: &Tree) -> Result<()> {
     driver.arg(format!("--bindir={}", tree.bindir().display()));
     driver.arg(format!("--inputdir={}", input.display()));
     driver.arg(format!("--outputdir={}", output.display()));
-    driver
-        .arg(format!("--host={}", cluster.dir().display()))
-        .arg(format!("--port={}", cluster.port()));
-    driver.args([
-        "--user=postgres",
-        "--dbname=oncall_regression",
-        "--load-extension=vector",
-    ]);
+    driver.arg(format!("--host={}", cluster.dir().display())).arg(format!("--port={}", cluster.port()));
+    driver.args(["--user=postgres", "--dbname=oncall_regression", "--load-extension=vector"]);
     driver.args(["--load-extension=pg_oncall"]).args(&tests);
     // A test reads it with \getenv: the server loads the runbooks from there.
-    driver
-        .env("ONCALL_RUNBOOKS", tree.runbooks()?)
-        .current_dir(&output);
+    driver.env("ONCALL_RUNBOOKS", tree.runbooks()?).current_dir(&output);
     run_command(&mut driver).inspect_err(|_| {
         let differences = fs::read_to_string(output.join("regression.diffs")).unwrap_or_default();
         println!("{differences}");
@@ -44,12 +36,8 @@ pub fn run(tree: &Tree) -> Result<()> {
 
 fn tests(dir: &std::path::Path) -> Result<Vec<String>> {
     let entries = fs::read_dir(dir).doing(|| format!("read {}", dir.display()))?;
-    let names = entries
-        .flatten()
-        .map(|entry| entry.file_name().to_string_lossy().into_owned());
-    let mut tests: Vec<String> = names
-        .filter_map(|name| Some(name.strip_suffix(".sql")?.to_owned()))
-        .collect();
+    let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut tests: Vec<String> = names.filter_map(|name| Some(name.strip_suffix(".sql")?.to_owned())).collect();
     tests.sort();
     Ok(tests)
 }
