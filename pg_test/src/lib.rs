@@ -3,6 +3,7 @@
 //! Plain Rust without pgrx, so that it compiles where nothing but a Rust toolchain is installed; [`setup`] then
 //! installs what is missing. Tests begin with [`Cluster::start`].
 
+pub mod bench;
 pub mod cluster;
 pub mod demo;
 pub mod error;

@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 
+use std::path::Path;
+
+use pg_test::bench::{self, Size};
 use pg_test::{Result, demo, evaluate, setup, verify};
 
 const USAGE: &str = "\
@@ -11,7 +14,9 @@ usage: pg_test COMMAND
   verify       run every check and test
   setup        only install and build
   evaluate FOLDER [--json FILE]
-               measure the builtin model on labelled alerts and runbooks";
+               measure the builtin model on labelled alerts and runbooks
+  bench [quick] [--json FILE]
+               measure what an alert costs, the search, the embedder and a cancel";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -22,6 +27,10 @@ fn main() -> ExitCode {
         ["verify"] => verify::run(),
         ["setup"] => set_up(),
         ["evaluate", folder, options @ ..] => evaluate::run(folder, options),
+        ["bench"] => bench::run(Size::FULL, None),
+        ["bench", "--json", file] => bench::run(Size::FULL, Some(Path::new(file))),
+        ["bench", "quick"] => bench::run(Size::QUICK, None),
+        ["bench", "quick", "--json", file] => bench::run(Size::QUICK, Some(Path::new(file))),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);

@@ -34,7 +34,8 @@ pub fn triage(alert: &Alert, retrieval: &Retrieval) -> TriageReply {
         runbook_id: Some(best.runbook_id.to_string()),
         confidence: match best.found_by {
             FoundBy::AlertName => BY_NAME,
-            FoundBy::Similarity => confidence(best.builtin_similarity, margin),
+            // Three digits, as the audit has it, and downwards: what the row shows is what is held against a threshold.
+            FoundBy::Similarity => (confidence(best.builtin_similarity, margin) * 1000.0).floor() / 1000.0,
         },
         recommended_actions: steps.map(|step| step.id.to_string()).collect(),
         root_cause_hypothesis: hypothesis(alert, retrieval, best),

@@ -68,8 +68,11 @@ fn the_best_runbook_gives_type_id_and_all_of_its_own_steps_in_their_order() {
 }
 
 #[test]
-fn the_confidence_is_that_of_score_and_margin() {
-    assert_eq!(triage(&alert(None), &found()).confidence, confidence(0.7, 0.7 - 0.4));
+fn the_confidence_is_that_of_score_and_margin_with_three_digits_rounded_down() {
+    let exact = confidence(0.7, 0.7 - 0.4);
+    let shown = triage(&alert(None), &found()).confidence;
+    assert!(shown <= exact && exact - shown < 0.001, "{shown} for {exact}");
+    assert_eq!(format!("{shown}").len(), "0.961".len());
 }
 
 #[test]
