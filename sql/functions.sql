@@ -214,3 +214,22 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION oncall.reembed_runbooks() IS 'Embed every section with the embedding model in use, and fit the column and its index to the length of its vectors';
+
+----------------------------------------------------------------------------------------------------------------------
+-- What the above are made of
+----------------------------------------------------------------------------------------------------------------------
+
+COMMENT ON FUNCTION oncall_internal.triage(jsonb) IS 'Open, join or close an incident for each alert of a payload; their ids';
+COMMENT ON FUNCTION oncall_internal.triage_text(text) IS 'The same for text';
+COMMENT ON FUNCTION oncall_internal.route(text) IS 'Decide an incident that was triaged, and write the decision down';
+COMMENT ON FUNCTION oncall_internal.conditions(text) IS 'What the router would decide now: every condition, as an array';
+COMMENT ON FUNCTION oncall_internal.store_runbook(text, text) IS 'Parse a runbook, check it and replace its rows';
+COMMENT ON FUNCTION oncall_internal.check_step(text, text, jsonb, boolean) IS 'Check the step of a row; the id that follows from its place';
+COMMENT ON FUNCTION oncall_internal.embed_builtin(text) IS 'The builtin vector of a text, as an array';
+COMMENT ON FUNCTION oncall_internal.embed_passage_builtin(text, text, text) IS 'The builtin vector of a section: title, section, content';
+COMMENT ON FUNCTION oncall_internal.embed_passage(text, text, text, integer) IS 'The vector of a section by the embedding model in use, which must have the given length';
+COMMENT ON FUNCTION oncall_internal.embedding_model() IS 'The name of the embedding model in use';
+COMMENT ON FUNCTION oncall_internal.embedding_dimension() IS 'The length of the vectors in ops_runbooks.embedding';
+COMMENT ON FUNCTION oncall_internal.probe_dimension() IS 'The length of the vectors of the embedding model in use, by asking it';
+COMMENT ON FUNCTION oncall_internal.search(text, integer) IS 'The top k sections for some words, as an array';
+COMMENT ON FUNCTION oncall_internal.refuse_change() IS 'Trigger of the audit: refuses a change that the extension itself does not make';

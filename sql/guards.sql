@@ -36,6 +36,8 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON oncall.inference_audit_log
     FOR EACH ROW EXECUTE FUNCTION oncall_internal.refuse_change();
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON oncall.inference_audit_log
     FOR EACH STATEMENT EXECUTE FUNCTION oncall_internal.refuse_change();
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON oncall.inference_audit_log_default
+    FOR EACH STATEMENT EXECUTE FUNCTION oncall_internal.refuse_change();
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON oncall.router_policy
     FOR EACH ROW EXECUTE FUNCTION oncall_internal.refuse_change();
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON oncall.router_policy
@@ -48,5 +50,6 @@ ALTER TABLE oncall.incident_step ENABLE ALWAYS TRIGGER append_only;
 ALTER TABLE oncall.incident_step ENABLE ALWAYS TRIGGER append_only_truncate;
 ALTER TABLE oncall.inference_audit_log ENABLE ALWAYS TRIGGER append_only;
 ALTER TABLE oncall.inference_audit_log ENABLE ALWAYS TRIGGER append_only_truncate;
+ALTER TABLE oncall.inference_audit_log_default ENABLE ALWAYS TRIGGER append_only_truncate;
 ALTER TABLE oncall.router_policy ENABLE ALWAYS TRIGGER append_only;
 ALTER TABLE oncall.router_policy ENABLE ALWAYS TRIGGER append_only_truncate;

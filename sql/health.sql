@@ -146,6 +146,11 @@ BEGIN
             ALTER TABLE oncall.inference_audit_log ATTACH PARTITION oncall.inference_audit_log_default DEFAULT;
         END IF;
 
+        -- Row triggers come with the parent; one for a statement does not.
+        EXECUTE format('CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON oncall.%I
+                            FOR EACH STATEMENT EXECUTE FUNCTION oncall_internal.refuse_change()', name);
+        EXECUTE format('ALTER TABLE oncall.%I ENABLE ALWAYS TRIGGER append_only_truncate', name);
+
         RETURN NEXT to_regclass(format('oncall.%I', name));
     END LOOP;
 END;
@@ -199,7 +204,7 @@ VALUES
 
 -- A restore brings the site's own rows into a table that CREATE EXTENSION has filled already. An edited row must win
 -- there over the shipped one of the same metric, not fail on the key.
-CREATE FUNCTION oncall.keep_own_threshold() RETURNS trigger
+CREATE FUNCTION oncall_internal.keep_own_threshold() RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -213,12 +218,12 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION oncall.keep_own_threshold() IS
+COMMENT ON FUNCTION oncall_internal.keep_own_threshold() IS
     'Trigger of audit_thresholds: an edited row is no longer a shipped one, and an inserted row replaces a shipped one.';
 
 CREATE TRIGGER keep_own_threshold
     BEFORE INSERT OR UPDATE ON oncall.audit_thresholds
-    FOR EACH ROW EXECUTE FUNCTION oncall.keep_own_threshold();
+    FOR EACH ROW EXECUTE FUNCTION oncall_internal.keep_own_threshold();
 
 SELECT pg_catalog.pg_extension_config_dump('oncall.audit_thresholds', 'WHERE NOT shipped');
 

@@ -27,7 +27,7 @@ pub enum OncallError {
     StepShape { reason: String },
     #[error("there is no incident {id:?}")]
     NoSuchIncident { id: String },
-    #[error("incident {id} is {state}, so it cannot be routed")]
+    #[error("incident {id} cannot be routed: it is {state}")]
     NotRoutable { id: String, state: String },
     #[error("{argument} must be {rule}, not {value}")]
     Argument { argument: &'static str, rule: &'static str, value: String },

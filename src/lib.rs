@@ -27,7 +27,22 @@ pgrx::extension_sql_file!("../sql/guards.sql", name = "guards", requires = ["hea
 pgrx::extension_sql_file!(
     "../sql/functions.sql",
     name = "functions",
-    requires = ["guards", api::runbooks::store_runbook, api::runbooks::embed_builtin]
+    requires = [
+        "guards",
+        api::incidents::triage,
+        api::incidents::triage_text,
+        api::incidents::route,
+        api::incidents::conditions,
+        api::runbooks::store_runbook,
+        api::runbooks::check_step,
+        api::runbooks::embed_builtin,
+        api::runbooks::embed_passage_builtin,
+        api::runbooks::embed_passage,
+        api::runbooks::embedding_model,
+        api::runbooks::embedding_dimension,
+        api::runbooks::probe_dimension,
+        api::runbooks::search
+    ]
 );
 pgrx::extension_sql_file!("../sql/grants.sql", name = "grants", finalize);
 

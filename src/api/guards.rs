@@ -2,17 +2,18 @@
 
 use pgrx::prelude::*;
 
-use crate::error::{Answer, OncallError};
+use crate::error::{OncallError, raise};
 use crate::store;
 
 /// Refuse a change of a row, whoever makes it, unless the extension's own code is writing just now.
 #[pg_trigger(
     sql = "CREATE FUNCTION oncall_internal.refuse_change() RETURNS trigger LANGUAGE c AS '@MODULE_PATHNAME@', '@FUNCTION_NAME@';"
 )]
-fn refuse_change<'a>(trigger: &'a PgTrigger<'a>) -> Answer<Option<PgHeapTuple<'a, impl WhoAllocated>>> {
+fn refuse_change<'a>(trigger: &'a PgTrigger<'a>) -> Result<Option<PgHeapTuple<'a, impl WhoAllocated>>, OncallError> {
     if store::is_writing() {
         return Ok(trigger.new().or_else(|| trigger.old()));
     }
     let table = format!("{}.{}", trigger.table_schema().unwrap_or_default(), trigger.table_name().unwrap_or_default());
-    Err(OncallError::AppendOnly { table }.into())
+    // Raised, not returned: pgrx would make a panic of an `Err` from a trigger, and the SQLSTATE would be lost.
+    raise(OncallError::AppendOnly { table })
 }

@@ -53,7 +53,7 @@ pub fn measure(size: Size) -> Result<Vec<Figure>> {
 fn load(client: &mut Client, count: usize) -> Result<()> {
     let insert = client.prepare(
         "INSERT INTO oncall.ops_runbooks (runbook_id, title, section, content, incident_type, step)
-         VALUES ($1, $2, $3, $4, 'Bench', CASE WHEN $3 = 'Mitigation' THEN '{\"tool\": \"vacuum_analyze\", \"parameters\": {\"relation\": \"public.orders\"}}'::jsonb END)",
+         VALUES ($1, $2, $3, $4, 'Bench', CASE WHEN $3 = 'Mitigation' THEN '{\"tool\": \"vacuum_analyze\", \"parameters\": {\"table\": \"public.orders\"}}'::jsonb END)",
     )?;
     let mut all = client.transaction()?;
     for s in corpus::sections(count) {
