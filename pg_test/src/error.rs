@@ -41,7 +41,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The server refused a statement.
-    #[error("{0}")]
+    #[error("{}", in_full(.0))]
     Sql(#[from] postgres::Error),
 }
 
@@ -55,4 +55,16 @@ impl<T> Doing<T> for io::Result<T> {
     fn doing(self, doing: impl FnOnce() -> String) -> Result<T> {
         self.map_err(|source| Error::Io { doing: doing(), source })
     }
+}
+
+/// The server's message with its SQLSTATE, detail and hint: the driver's own text is only "db error".
+fn in_full(error: &postgres::Error) -> String {
+    let Some(server) = error.as_db_error() else { return error.to_string() };
+    let mut text = format!("{}: {}", server.code().code(), server.message());
+    for (name, more) in [("DETAIL", server.detail()), ("HINT", server.hint()), ("CONTEXT", server.where_())] {
+        if let Some(more) = more {
+            text.push_str(&format!("\n{name}: {more}"));
+        }
+    }
+    text
 }

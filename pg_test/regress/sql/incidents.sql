@@ -4,7 +4,7 @@
 SELECT count(*) FROM oncall.load_runbooks(:'runbooks');
 
 -- The three alerts of the first seed.
-SELECT incident_id, runbook_retrieved, classification, severity, routing_decision, confidence >= 0.75 AS sure
+SELECT runbook_retrieved, classification, severity, routing_decision, confidence >= 0.75 AS sure
 FROM oncall.handle_alert('{"alertname": "PgBouncerPoolExhausted", "severity": "critical", "message": "Connection pool exhaustion: pool_size=50, active=198"}'::jsonb);
 SELECT runbook_retrieved, classification, severity, routing_decision, confidence >= 0.75 AS sure
 FROM oncall.handle_alert('p95 latency 24 times the rolling baseline on the orders table');
