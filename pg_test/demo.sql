@@ -18,7 +18,7 @@ FROM oncall.ops_runbooks GROUP BY runbook_id, title ORDER BY runbook_id;
 \echo
 \echo '2. Three alerts arrive, as three monitoring systems send them.'
 \echo
-SELECT incident_id, severity, routing_decision FROM oncall.handle_alert($$
+SELECT incident_id, left(alert_text, 58) AS alert, severity, routing_decision FROM oncall.handle_alert($$
 {
   "text": "Connection pool exhaustion: pool_size=50, active=198",
   "severity": "critical",
@@ -27,7 +27,7 @@ SELECT incident_id, severity, routing_decision FROM oncall.handle_alert($$
 }
 $$::jsonb);
 
-SELECT incident_id, severity, routing_decision FROM oncall.handle_alert($$
+SELECT incident_id, left(alert_text, 58) AS alert, severity, routing_decision FROM oncall.handle_alert($$
 {
   "version": "4",
   "groupKey": "{}:{alertname=\"QueryLatencySpike\"}",
@@ -51,7 +51,7 @@ SELECT incident_id, severity, routing_decision FROM oncall.handle_alert($$
 }
 $$::jsonb);
 
-SELECT incident_id, severity, routing_decision FROM oncall.handle_alert($$
+SELECT incident_id, left(alert_text, 58) AS alert, severity, routing_decision FROM oncall.handle_alert($$
 {
   "version": "4",
   "groupKey": "{}:{alertname=\"WalVolumeAlmostFull\"}",
@@ -84,11 +84,16 @@ FROM oncall.incident_audit ORDER BY incident_id;
 \echo
 \echo '4. Why INC-0003 was not left to itself: every condition of the policy, and which of them failed.'
 \echo
+SELECT condition, left(value, 10) AS value, bound, CASE WHEN pass THEN 'pass' ELSE 'FAIL' END AS verdict
+FROM oncall.explain_route('INC-0003');
+
+\echo
 \pset format wrapped
 \pset columns 100
-SELECT * FROM oncall.explain_route('INC-0003');
+SELECT reason AS "the reason in words" FROM oncall.explain_route('INC-0003') WHERE NOT pass;
 
 \echo
 \echo '5. What happened to INC-0001, step by step.'
 \echo
-SELECT * FROM oncall.incident_timeline('INC-0001');
+SELECT to_char(at, 'HH24:MI:SS.MS') AS at, what, outcome, took_ms FROM oncall.incident_timeline('INC-0001');
+\echo
