@@ -4,9 +4,8 @@
 -- Alerts and incidents
 ----------------------------------------------------------------------------------------------------------------------
 
--- hnsw.ef_search: with the 40 of pgvector, recall@5 falls short of 0.98 at 50,000 sections (measured by the benchmark).
 CREATE FUNCTION oncall.triage_alert(alert jsonb) RETURNS SETOF oncall.incident_audit
-LANGUAGE plpgsql STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET hnsw.ef_search = 100 AS $$
+LANGUAGE plpgsql STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     ids CONSTANT text[] := oncall_internal.triage(alert);
 BEGIN
@@ -16,7 +15,7 @@ $$;
 COMMENT ON FUNCTION oncall.triage_alert(jsonb) IS 'Steps 1 to 5: normalise, retrieve, triage; one audit row for each alert of the payload. A repeat joins its open incident, a resolution closes it';
 
 CREATE FUNCTION oncall.triage_alert(alert text) RETURNS SETOF oncall.incident_audit
-LANGUAGE plpgsql STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET hnsw.ef_search = 100 AS $$
+LANGUAGE plpgsql STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     ids CONSTANT text[] := oncall_internal.triage_text(alert);
 BEGIN
@@ -35,7 +34,7 @@ $$;
 COMMENT ON FUNCTION oncall.route_incident(text) IS 'Step 6: autonomous or escalate, by policy; records the decision with every reason';
 
 CREATE FUNCTION oncall.handle_alert(alert jsonb) RETURNS SETOF oncall.incident_audit
-LANGUAGE plpgsql STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET hnsw.ef_search = 100 AS $$
+LANGUAGE plpgsql STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     ids CONSTANT text[] := oncall_internal.triage(alert);
 BEGIN
@@ -45,7 +44,7 @@ $$;
 COMMENT ON FUNCTION oncall.handle_alert(jsonb) IS 'triage_alert() and route_incident() in one call, for each alert of the payload';
 
 CREATE FUNCTION oncall.handle_alert(alert text) RETURNS SETOF oncall.incident_audit
-LANGUAGE plpgsql STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET hnsw.ef_search = 100 AS $$
+LANGUAGE plpgsql STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     ids CONSTANT text[] := oncall_internal.triage_text(alert);
 BEGIN
@@ -167,7 +166,7 @@ COMMENT ON FUNCTION oncall.load_runbooks(text) IS 'load_runbook() for each .md f
 
 CREATE FUNCTION oncall.search_runbooks(query text, k integer DEFAULT 5)
 RETURNS TABLE (runbook_id text, section text, similarity numeric, found_by text, title text, content text)
-LANGUAGE plpgsql STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET hnsw.ef_search = 100 AS $$
+LANGUAGE plpgsql STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN QUERY
         SELECT f.runbook_id, f.section, round(f.similarity::numeric, 3), f.found_by, f.title, f.content

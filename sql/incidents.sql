@@ -34,7 +34,8 @@ CREATE TABLE oncall.incident_audit (
     triage                jsonb,
     recommended_actions   text[],
     root_cause_hypothesis text,
-    policy_version        bigint REFERENCES oncall.router_policy,
+    -- No foreign key: policies are never deleted, and every routed incident would lock the same row of theirs.
+    policy_version        bigint,
     autonomy              text,
     reasons               jsonb,
     routed_at             timestamptz,

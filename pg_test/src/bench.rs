@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::error::{Doing, Result};
+use crate::error::{Doing, Error, Result};
 use crate::process::step;
 
 /// How much is measured.
@@ -65,17 +65,40 @@ impl Figure {
     }
 }
 
-/// Run them all, print the table, and write it to `json`, if named.
-pub fn run(size: Size, json: Option<&Path>) -> Result<()> {
+/// What `pg_test bench` is asked for: `[quick] [embedder|alerts|cancel|search] [--json FILE]`.
+pub fn command(words: &[&str]) -> Result<()> {
+    let (size, words) = match words {
+        ["quick", rest @ ..] => (Size::QUICK, rest),
+        all => (Size::FULL, all),
+    };
+    let (only, words) = match words {
+        [name, rest @ ..] if *name != "--json" => (Some(*name), rest),
+        all => (None, all),
+    };
+    let json = match words {
+        [] => None,
+        ["--json", file] => Some(Path::new(*file)),
+        other => return Err(Error::SetUp(format!("bench does not know {:?}", other.join(" ")))),
+    };
+    run(size, only, json)
+}
+
+/// Run them, print the table, and write it to `json`, if named.
+fn run(size: Size, only: Option<&str>, json: Option<&Path>) -> Result<()> {
+    type Measure = fn(Size) -> Result<Vec<Figure>>;
+    let all: [(&str, &str, Measure); 4] = [
+        ("embedder", "the builtin embedder", |_| Ok(embedder::measure())),
+        ("alerts", "handle_alert against a stub pod with no delay", alerts::measure),
+        ("cancel", "cancel during a model call", |_| cancel::measure()),
+        ("search", "search among many sections", search::measure),
+    ];
     let mut figures = Vec::new();
-    step("the builtin embedder");
-    figures.extend(embedder::measure());
-    step("handle_alert against a stub pod with no delay");
-    figures.extend(alerts::measure(size)?);
-    step("cancel during a model call");
-    figures.extend(cancel::measure()?);
-    step("search among many sections");
-    figures.extend(search::measure(size)?);
+    for (name, about, measure) in all {
+        if only.is_none_or(|only| only == name) {
+            step(about);
+            figures.extend(measure(size)?);
+        }
+    }
     println!("\n{:<64} {:>10} {:<10} {:<16} met", "figure", "value", "unit", "goal");
     for f in &figures {
         let met = f.met.map_or("", |met| if met { "yes" } else { "NO" });

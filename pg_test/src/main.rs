@@ -2,10 +2,7 @@
 
 use std::process::ExitCode;
 
-use std::path::Path;
-
-use pg_test::bench::{self, Size};
-use pg_test::{Result, demo, evaluate, setup, verify};
+use pg_test::{Result, bench, demo, evaluate, setup, verify};
 
 const USAGE: &str = "\
 usage: pg_test COMMAND
@@ -15,7 +12,7 @@ usage: pg_test COMMAND
   setup        only install and build
   evaluate FOLDER [--json FILE]
                measure the builtin model on labelled alerts and runbooks
-  bench [quick] [--json FILE]
+  bench [quick] [embedder|alerts|cancel|search] [--json FILE]
                measure what an alert costs, the search, the embedder and a cancel";
 
 fn main() -> ExitCode {
@@ -27,10 +24,7 @@ fn main() -> ExitCode {
         ["verify"] => verify::run(),
         ["setup"] => set_up(),
         ["evaluate", folder, options @ ..] => evaluate::run(folder, options),
-        ["bench"] => bench::run(Size::FULL, None),
-        ["bench", "--json", file] => bench::run(Size::FULL, Some(Path::new(file))),
-        ["bench", "quick"] => bench::run(Size::QUICK, None),
-        ["bench", "quick", "--json", file] => bench::run(Size::QUICK, Some(Path::new(file))),
+        ["bench", words @ ..] => bench::command(words),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);

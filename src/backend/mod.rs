@@ -1,6 +1,7 @@
 //! All `unsafe` code: what the server demands of C, behind functions that cannot be misused.
 
 mod helper;
+mod scope;
 mod wake;
 
 use std::ffi::CStr;
@@ -8,6 +9,7 @@ use std::ffi::CStr;
 use pgrx::pg_sys;
 
 pub use helper::run_interruptibly;
+pub use scope::with_settings;
 
 /// Whether the library is being loaded by `shared_preload_libraries`.
 pub fn is_preloading() -> bool {

@@ -1,6 +1,7 @@
 //! `ops_runbooks` and `tool`: what was written down for nights like this one.
 
 use std::collections::BTreeMap;
+use std::ffi::CStr;
 
 use oncall_domain::ids::RunbookId;
 use oncall_domain::retrieval::Retrieval;
@@ -10,9 +11,23 @@ use pgvector::Vector;
 use serde::Serialize;
 
 use super::{Result, jsonb, reals, statement};
+use crate::backend::with_settings;
 
-/// How many candidates each index gives. More than any `top_k`, so that the runner-up is among them.
-const CANDIDATES: i32 = 60;
+/// How many candidates each index gives beyond k, so that the runner-up is among them.
+const MORE_CANDIDATES: i32 = 15;
+
+/// What the search runs under. The planner does not count that each vector of a scan is fetched from TOAST, so below
+/// some ten thousand rows it would read them all, by a scan or by another index, and sort. What is "off" costs ten
+/// thousand million where it cannot be avoided, and that must not wake the JIT.
+/// With its limits unknown the plan is the same, and planning anew for each alert would cost a millisecond.
+/// `ef_search` bounds what an index gives, so it must exceed the candidates.
+const SEARCH_SETTINGS: &[(&CStr, &CStr)] = &[
+    (c"enable_seqscan", c"off"),
+    (c"enable_sort", c"off"),
+    (c"jit", c"off"),
+    (c"plan_cache_mode", c"force_generic_plan"),
+    (c"hnsw.ef_search", c"50"),
+];
 
 /// How the two cosines are weighed against each other.
 #[derive(Debug, Clone, Copy)]
@@ -38,15 +53,17 @@ pub struct Query<'a> {
 
 /// The top k sections, and every step of their runbooks.
 pub fn retrieve(query: &Query<'_>, weights: Weights) -> Result<Retrieval> {
-    let found = statement!("retrieve").ask(&[
-        reals(query.builtin),
-        query.pod.map(|vector| vector.as_slice().to_vec()).into(),
-        weights.builtin.into(),
-        weights.pod.into(),
-        query.alert_name.map(str::to_owned).into(),
-        query.k.into(),
-        CANDIDATES.max(query.k).into(),
-    ])?;
+    let found = with_settings(SEARCH_SETTINGS, || {
+        statement!("retrieve").ask(&[
+            reals(query.builtin),
+            query.pod.map(|vector| vector.as_slice().to_vec()).into(),
+            weights.builtin.into(),
+            weights.pod.into(),
+            query.alert_name.map(str::to_owned).into(),
+            query.k.into(),
+            (query.k + MORE_CANDIDATES).into(),
+        ])
+    })?;
     Ok(found.unwrap_or_default())
 }
 

@@ -9,10 +9,12 @@ pub mod policies;
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::collections::HashMap;
 
 use jiff::Timestamp;
 use pgrx::datum::DatumWithOid;
-use pgrx::{JsonB, Spi, spi};
+use pgrx::spi::{self, OwnedPreparedStatement};
+use pgrx::{JsonB, PgOid, Spi};
 use serde::de::DeserializeOwned;
 
 use crate::error::OncallError;
@@ -35,32 +37,45 @@ impl Statement {
         Self(text.into())
     }
 
-    fn sql(self) -> Result<Cow<'static, str>> {
-        if self.0.contains("@vector@") {
-            return Ok(self.0.replace("@vector@", &vector_schema()?).into());
-        }
-        Ok(self.0)
-    }
-
     /// Run it as a reader and take the one jsonb value that it answers with; `None` for no row or NULL.
     ///
     /// `select`, not `update`: that one would assign a transaction id and fail on a standby.
     pub fn ask<T: DeserializeOwned>(self, args: &Args<'_>) -> Result<Option<T>> {
-        let sql = self.sql()?;
-        Spi::connect(|client| first_value(client.select(sql.as_ref(), Some(1), args)?))
+        let plan = self.plan(args)?;
+        Spi::connect(|client| first_value(client.select(plan, Some(1), args)?))
     }
 
     /// Run it as a writer and take the one jsonb value of its `RETURNING`; `None` for no row.
     pub fn tell<T: DeserializeOwned>(self, args: &Args<'_>) -> Result<Option<T>> {
-        let sql = self.sql()?;
-        Spi::connect_mut(|client| first_value(client.update(sql.as_ref(), Some(1), args)?))
+        let plan = self.plan(args)?;
+        Spi::connect_mut(|client| first_value(client.update(plan, Some(1), args)?))
     }
 
     /// Run it as a writer; how many rows it wrote.
     pub fn write(self, args: &Args<'_>) -> Result<usize> {
-        let sql = self.sql()?;
-        Spi::connect_mut(|client| Ok(client.update(sql.as_ref(), None, args)?.len()))
+        let plan = self.plan(args)?;
+        Spi::connect_mut(|client| Ok(client.update(plan, None, args)?.len()))
     }
+
+    /// Its plan, kept for the life of the process: planning all statements of an alert anew costs more than running them.
+    fn plan(self, args: &Args<'_>) -> Result<&'static OwnedPreparedStatement> {
+        if let Some(plan) = PLANS.with_borrow(|plans| plans.get(self.0.as_ref()).copied()) {
+            return Ok(plan);
+        }
+        let vector = if self.0.contains("@vector@") { vector_schema()? } else { String::new() };
+        let sql = self.0.replace("@vector@", &vector);
+        let types: Vec<PgOid> = args.iter().map(|arg| PgOid::from(arg.oid())).collect();
+        let plan = Spi::connect(|client| client.prepare(sql.as_str(), &types).map(|plan| plan.keep()))?;
+        // Never dropped: a destructor at the end of the process would free it after the server's memory is gone.
+        let plan: &'static OwnedPreparedStatement = Box::leak(Box::new(plan));
+        PLANS.with_borrow_mut(|plans| plans.insert(self.0, plan));
+        Ok(plan)
+    }
+}
+
+thread_local! {
+    // A backend is one thread: these are its plans, by the text of their statements.
+    static PLANS: RefCell<HashMap<Cow<'static, str>, &'static OwnedPreparedStatement>> = RefCell::default();
 }
 
 /// The statement in the file `sql/<name>.sql` beside this module.
@@ -83,20 +98,10 @@ fn first_value<T: DeserializeOwned>(rows: spi::SpiTupleTable<'_>) -> Result<Opti
     }
 }
 
-thread_local! {
-    // A backend is one thread, and an installed pgvector stays where it is for as long as a session lives.
-    static VECTOR_SCHEMA: RefCell<Option<String>> = const { RefCell::new(None) };
-}
-
 /// The schema that pgvector was installed in, quoted.
-pub fn vector_schema() -> Result<String> {
-    if let Some(known) = VECTOR_SCHEMA.with_borrow(Clone::clone) {
-        return Ok(known);
-    }
+fn vector_schema() -> Result<String> {
     let found: Option<String> = statement!("vector_schema").ask(&[])?;
-    let schema = found.ok_or_else(|| OncallError::Catalogue { reason: "the extension vector is missing".into() })?;
-    VECTOR_SCHEMA.set(Some(schema.clone()));
-    Ok(schema)
+    found.ok_or_else(|| OncallError::Catalogue { reason: "the extension vector is missing".into() })
 }
 
 /// A value as a jsonb argument.

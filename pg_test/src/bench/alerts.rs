@@ -45,8 +45,23 @@ pub fn measure(size: Size) -> Result<Vec<Figure>> {
             figures.push(rate.at_least(LANGGRAPH_ALERTS_PER_S * 5.0));
         }
         figures.push(Figure::plain(named("p99"), percentile(&mut times, 0.99), "ms"));
+        if sessions == 1 {
+            figures.extend(parts(&mut client)?);
+        }
     }
     Ok(figures)
+}
+
+/// Where the time of a single session went, by the journal's own word.
+fn parts(client: &mut Client) -> Result<Vec<Figure>> {
+    let rows = client.query(
+        "SELECT kind, percentile_cont(0.5) WITHIN GROUP (ORDER BY latency_ms) FROM oncall.incident_step GROUP BY kind ORDER BY min(step_no)",
+        &[],
+    )?;
+    Ok(rows
+        .iter()
+        .map(|row| Figure::plain(format!("  of which {}: p50", row.get::<_, &str>(0)), row.get(1), "ms"))
+        .collect())
 }
 
 /// The corpus, each section with a step to recommend.

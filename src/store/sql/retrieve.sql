@@ -1,53 +1,57 @@
 -- $1 builtin vector, $2 the pod's vector or NULL, $3 weight of the builtin one, $4 weight of the pod's,
 -- $5 the alert's name or NULL, $6 k, $7 how many candidates each index gives.
--- Candidates come from both indexes and from the names; all are scored exactly, so the sum of cosines ranks, not an index.
-WITH near AS MATERIALIZED (
-    (SELECT runbook_id, section
+-- Candidates come from both indexes and from the names; each has both cosines, so the sum of cosines ranks, not an index.
+-- Each vector of the query is a subquery, so that the cast from an array is done once and not for every row.
+WITH candidate AS MATERIALIZED (
+    (SELECT runbook_id, section, position, alerts OPERATOR(pg_catalog.@>) ARRAY[$5::text] AS named,
+            builtin_embedding OPERATOR(@vector@.<=>) (SELECT $1::real[]::@vector@.vector) AS builtin_distance,
+            embedding OPERATOR(@vector@.<=>) (SELECT $2::real[]::@vector@.vector) AS pod_distance
      FROM oncall.ops_runbooks
-     ORDER BY builtin_embedding OPERATOR(@vector@.<=>) $1::real[]::@vector@.vector
+     ORDER BY builtin_embedding OPERATOR(@vector@.<=>) (SELECT $1::real[]::@vector@.vector)
      LIMIT $7)
     UNION
-    (SELECT runbook_id, section
+    (SELECT runbook_id, section, position, alerts OPERATOR(pg_catalog.@>) ARRAY[$5::text],
+            builtin_embedding OPERATOR(@vector@.<=>) (SELECT $1::real[]::@vector@.vector),
+            embedding OPERATOR(@vector@.<=>) (SELECT $2::real[]::@vector@.vector)
      FROM oncall.ops_runbooks
      WHERE $2::real[] IS NOT NULL
-     ORDER BY embedding OPERATOR(@vector@.<=>) $2::real[]::@vector@.vector
+     ORDER BY embedding OPERATOR(@vector@.<=>) (SELECT $2::real[]::@vector@.vector)
      LIMIT $7)
     UNION
-    (SELECT runbook_id, section
+    (SELECT runbook_id, section, position, true,
+            builtin_embedding OPERATOR(@vector@.<=>) (SELECT $1::real[]::@vector@.vector),
+            embedding OPERATOR(@vector@.<=>) (SELECT $2::real[]::@vector@.vector)
      FROM oncall.ops_runbooks
      WHERE alerts OPERATOR(pg_catalog.@>) ARRAY[$5::text])
 ), scored AS MATERIALIZED (
-    SELECT r.runbook_id, r.section, r.content, r.title, r.incident_type, r.position,
-           coalesce(r.alerts OPERATOR(pg_catalog.@>) ARRAY[$5::text], false) AS named,
-           1 OPERATOR(pg_catalog.-) (r.builtin_embedding OPERATOR(@vector@.<=>) $1::real[]::@vector@.vector) AS builtin,
-           1 OPERATOR(pg_catalog.-) (r.embedding OPERATOR(@vector@.<=>) $2::real[]::@vector@.vector) AS pod
-    FROM near
-    JOIN oncall.ops_runbooks AS r USING (runbook_id, section)
-), numbered AS (
     -- A text without words has the zero vector, and the cosine to it is no number: it is near nothing.
-    SELECT s.*, b.builtin_similarity,
-           CASE WHEN $2::real[] IS NULL THEN b.builtin_similarity
-                ELSE ($3 OPERATOR(pg_catalog.*) b.builtin_similarity OPERATOR(pg_catalog.+) $4 OPERATOR(pg_catalog.*) s.pod)
+    SELECT runbook_id, section, position, named, builtin_similarity,
+           CASE WHEN $2::real[] IS NULL THEN builtin_similarity
+                ELSE ($3 OPERATOR(pg_catalog.*) builtin_similarity OPERATOR(pg_catalog.+) $4 OPERATOR(pg_catalog.*) (1 OPERATOR(pg_catalog.-) pod_distance))
                      OPERATOR(pg_catalog./) ($3 OPERATOR(pg_catalog.+) $4)
            END AS similarity
-    FROM scored AS s
-    CROSS JOIN LATERAL (SELECT CASE WHEN s.builtin OPERATOR(pg_catalog.=) 'NaN' THEN 0 ELSE s.builtin END) AS b (builtin_similarity)
-), top AS (
+    FROM (SELECT *, CASE WHEN builtin_distance OPERATOR(pg_catalog.=) 'NaN' THEN 0 ELSE 1 OPERATOR(pg_catalog.-) builtin_distance END AS builtin_similarity
+          FROM (SELECT runbook_id, section, position, coalesce(named, false) AS named, builtin_distance, pod_distance
+                FROM candidate) AS c) AS words
+), top AS MATERIALIZED (
     SELECT *, pg_catalog.row_number() OVER (ORDER BY named DESC, similarity DESC, runbook_id, position, section) AS place
-    FROM numbered
+    FROM scored
     ORDER BY named DESC, similarity DESC, runbook_id, position, section
     LIMIT $6
 )
 SELECT pg_catalog.jsonb_build_object(
     'sections', coalesce((
         SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
-            'runbook_id', runbook_id, 'title', title, 'incident_type', incident_type, 'section', section,
-            'content', content, 'similarity', similarity, 'builtin_similarity', builtin_similarity,
-            'found_by', CASE WHEN named THEN 'alert_name' ELSE 'similarity' END) ORDER BY place)
-        FROM top), '[]'),
-    'runner_up', (
-        SELECT pg_catalog.max(n.builtin_similarity) FROM numbered AS n
-        WHERE n.runbook_id OPERATOR(pg_catalog.<>) (SELECT runbook_id FROM top WHERE place OPERATOR(pg_catalog.=) 1)),
+            'runbook_id', t.runbook_id, 'title', r.title, 'incident_type', r.incident_type, 'section', t.section,
+            'content', r.content, 'similarity', t.similarity, 'builtin_similarity', t.builtin_similarity,
+            'found_by', CASE WHEN t.named THEN 'alert_name' ELSE 'similarity' END) ORDER BY t.place)
+        FROM top AS t
+        JOIN oncall.ops_runbooks AS r USING (runbook_id, section)), '[]'),
+    -- Where all candidates are of one runbook, no other one is nearer than the farthest of them.
+    'runner_up', coalesce(
+        (SELECT pg_catalog.max(s.builtin_similarity) FROM scored AS s
+         WHERE s.runbook_id OPERATOR(pg_catalog.<>) (SELECT runbook_id FROM top WHERE place OPERATOR(pg_catalog.=) 1)),
+        (SELECT pg_catalog.min(s.builtin_similarity) FROM scored AS s HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>=) $7)),
     'steps', coalesce((
         SELECT pg_catalog.jsonb_agg(
             s.step OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_object('id', s.step_id, 'destructive', s.destructive)
