@@ -4,6 +4,8 @@
 //! ([`store`]) and the model pod (`oncall_model`), the router of `oncall_domain` decides, [`store`] writes it down.
 //! [`backend`] holds every `unsafe` block; [`settings`] and [`error`] are what users meet first.
 
+#![allow(clippy::result_large_err, reason = "pgrx reports errors by value, once a statement at most")]
+
 use pgrx::prelude::*;
 
 mod api;
