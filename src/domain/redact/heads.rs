@@ -5,6 +5,9 @@ use std::sync::LazyLock;
 /// What a replacement starts with; the kind and `]` follow.
 pub(super) const MARKER_START: &str = "[redacted: ";
 
+/// What an earlier pass left.
+pub(super) const MARKER_PATTERN: &str = r"\[redacted: [A-Za-z -]{1,24}\]";
+
 /// How a secret begins, and how far it reaches.
 pub(super) struct Head {
     /// What is written in its place: letters, spaces and '-' only.
@@ -18,7 +21,7 @@ pub(super) struct Head {
 
 /// What of the text is the secret, given its head.
 pub(super) enum Reach {
-    /// Nothing: the head is stepped over.
+    /// Nothing: the head is prose, and stepped over.
     Nothing,
     /// The head, and the letters, digits and `more` that follow.
     Itself { more: &'static [u8] },
@@ -52,8 +55,6 @@ const SECRET_WORDS: &str = r"secret[_-]?(?:access[_-]?)?keys?|secrets?|credentia
 
 /// The heads, in the order in which they are tried where two begin at the same place.
 pub(super) static HEADS: &[Head] = &[
-    // What an earlier pass left. First, so that the words in it are never taken for names.
-    Head { kind: "", pattern: r"\[redacted: [A-Za-z -]{1,24}\]", reach: Reach::Nothing },
     Head {
         kind: "private key",
         pattern: r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----",
@@ -74,6 +75,13 @@ pub(super) static HEADS: &[Head] = &[
         pattern: r"(?i:(?-u:\b)(?:bearer|basic)[ \t]{1,4})",
         reach: Reach::LongWord { least: 16 },
     },
+    // Before their like that are none.
+    Head {
+        kind: "",
+        pattern: r"(?-u:\b)(?:is|are|be|been|was|were) (?:[a-z]{2,20}ly )?identified by ",
+        reach: Reach::Nothing,
+    },
+    Head { kind: "", pattern: r"(?i:(?:image pull|mountable) secrets:[ \t]{0,20})", reach: Reach::Nothing },
     // SQL, as it stands in pg_stat_activity and in logs.
     Head { kind: "password", pattern: r"(?i:password[ \t\r\n]{1,8}(?:e|u&)?')", reach: Reach::Quoted },
     Head { kind: "password", pattern: r"(?i:password[ \t\r\n]{1,8}\$[a-z_]{0,16}\$)", reach: Reach::Dollar },
@@ -126,11 +134,7 @@ pub(super) static HEADS: &[Head] = &[
     },
     // URLs and data source names.
     Head { kind: "key", pattern: r"://[A-Za-z0-9_-]{20,128}@", reach: Reach::Inside { before: 3, behind: 1 } },
-    Head {
-        kind: "password",
-        pattern: r#"(?i:[a-z][a-z0-9+.-]{0,20}://[^ \t\r\n:/@"'<>]{0,64}:)"#,
-        reach: Reach::UserInfo,
-    },
+    Head { kind: "password", pattern: r#"(?i:[a-z0-9]://[^ \t\r\n:/@"'<>]{0,64}:)"#, reach: Reach::UserInfo },
     Head { kind: "password", pattern: r"@(?:tcp|unix)\(", reach: Reach::BeforeAt },
     // Found by its domain and read backwards: an expression that starts with the local part would read a long word
     // again and again.
