@@ -6,6 +6,7 @@ SET client_min_messages = warning;
 
 CREATE EXTENSION pg_oncall CASCADE;
 ALTER DATABASE postgres SET search_path = oncall, public;
+SELECT count(*) AS months FROM oncall.ensure_log_partitions() \gset
 
 \echo
 \echo '1. The runbooks are loaded: each section is one row, searched by meaning.'
