@@ -22,7 +22,7 @@ pub use json::redact_json;
 
 use harmless::is_placeholder;
 use heads::{EXPRESSION, HEADS, MARKER_PATTERN, MARKER_START, Reach, SECRET_NAMES};
-use reach::{reached, run};
+use reach::{reached, run, run_of};
 
 /// Text without secrets.
 ///
@@ -109,22 +109,32 @@ struct Secret {
 /// The secrets of `text`, in one pass over it: none overlaps another.
 fn secrets(text: &str) -> Vec<Secret> {
     static FINDER: LazyLock<Regex> = LazyLock::new(|| Regex::new(&EXPRESSION).expect("the table of heads compiles"));
-    let mut secrets = Vec::new();
-    let mut floor = 0; // the end of the last secret
+    let mut secrets: Vec<Secret> = Vec::new();
     let mut at = 0; // where to look on
+    let mut blocks = 0; // the end of the last key block
     while let Some(found) = FINDER.captures_at(text, at) {
         let whole = found.get(0).expect("a match has a whole");
         let head = (0..HEADS.len()).find(|&i| found.get(i + 1).is_some()).map(|i| &HEADS[i]);
         let head = head.expect("a match is a match of one head");
-        if let Some((start, end)) = reached(text, &head.reach, whole.start(), whole.end(), floor) {
-            secrets.push(Secret { start, end, kind: head.kind });
-            floor = end;
-            at = end;
-        } else if matches!(head.reach, Reach::Nothing) {
-            at = whole.end();
-        } else {
-            // Another head may lie within this one, as in `curl -H 'Authorization: …' -u user:`.
-            at = text.ceil_char_boundary(whole.start() + run(whole.as_str(), b"").max(1));
+        // Another head may lie within this one, as in `curl -H 'Authorization: …' -u user:`, or at the end of what it
+        // reached, as in `private_key: -----BEGIN …`.
+        let first = run(whole.as_str(), b"").max(run_of(whole.as_str(), b"-")).max(1);
+        at = text.ceil_char_boundary(whole.start() + first);
+        let floor = secrets.last().map_or(0, |last| last.end);
+        // What lies inside of a secret goes with it, but a key block goes on behind the line that the secret ends with.
+        // One read of a block is enough, or a text of nothing but BEGIN lines would be read again from each.
+        let block = matches!(head.reach, Reach::Block) && whole.start() >= blocks;
+        let inside = whole.end() < floor && !block;
+        if whole.start() < floor && (inside || head.reach.is_backward()) {
+            continue;
+        }
+        let Some((start, end)) = reached(text, &head.reach, whole.start(), whole.end(), floor) else { continue };
+        if block {
+            blocks = end;
+        }
+        match secrets.last_mut() {
+            Some(last) if start < last.end => last.end = last.end.max(end),
+            _ => secrets.push(Secret { start, end, kind: head.kind }),
         }
     }
     secrets

@@ -42,9 +42,7 @@ fn is_parameter(value: &str) -> bool {
 fn is_variable(value: &str) -> bool {
     let Some(name) = value.strip_prefix('$') else { return false };
     if let Some(braced) = name.strip_prefix('{') {
-        // A bare value ends before a closing brace.
-        let name = braced.strip_suffix('}').unwrap_or(braced);
-        return !name.is_empty() && run(name, b"_") == name.len();
+        return braced.strip_suffix('}').is_some_and(|name| !name.is_empty() && run(name, b"_") == name.len());
     }
     name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_') && name.trim_matches('_').contains('_')
 }
@@ -58,9 +56,28 @@ fn is_file(value: &str) -> bool {
         && ENDINGS.iter().any(|ending| path.ends_with(ending))
 }
 
+/// Whether what follows the name of a secret tells of it in words: as a sentence or an error goes on after a colon,
+/// or in one of two phrases that look like an assignment.
+pub(super) fn is_told(before: &str, head: &str, after: &str) -> bool {
+    let follows = |words: &[&str]| words.iter().any(|word| before.ends_with(word));
+    let quote = if after.starts_with('`') { "`" } else { "" };
+    let (word, rest) = after[quote.len()..].split_at(run(&after[quote.len()..], b"_.-"));
+    let rest = rest.strip_prefix(quote).unwrap_or("?").trim_start_matches([',', ';', ')']);
+    let ends = rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']);
+    let made_of =
+        |more: &[u8]| !word.is_empty() && ends && word.bytes().all(|b| b.is_ascii_lowercase() || more.contains(&b));
+    // `CREATE USER … IDENTIFIED BY` has no verb before it, and a word of a sentence no digits in it.
+    let identified = head.ends_with("by ")
+        && follows(&["is ", "are ", "be ", "been ", "was ", "were ", "uniquely ", "primarily "])
+        && made_of(b"_.");
+    // The names of Kubernetes' secrets, as `kubectl describe` lists them.
+    let listed = follows(&["Image pull ", "Mountable "]) && made_of(b"0123456789.-");
+    identified || listed || ((head.ends_with(": ") || head.ends_with("by ")) && is_prose(after))
+}
+
 /// Whether the text after `name: ` goes on as a sentence or as an error, as in `error getting credentials: exit status 1`
 /// or `password: 16 bytes`: one of these words, and another word on the same line.
-pub(super) fn is_prose(text: &str) -> bool {
+fn is_prose(text: &str) -> bool {
     const WORDS: [&str; 62] = [
         "the",
         "a",

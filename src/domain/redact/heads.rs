@@ -21,8 +21,6 @@ pub(super) struct Head {
 
 /// What of the text is the secret, given its head.
 pub(super) enum Reach {
-    /// Nothing: the head is prose, and stepped over.
-    Nothing,
     /// The head, and the letters, digits and `more` that follow.
     Itself { more: &'static [u8] },
     /// The head without its first and last bytes.
@@ -45,6 +43,13 @@ pub(super) enum Reach {
     BeforeAt,
     /// The lines that follow, to the END line.
     Block,
+}
+
+impl Reach {
+    /// Whether it reads back from the head.
+    pub(super) fn is_backward(&self) -> bool {
+        matches!(self, Self::LocalPart | Self::BeforeAt)
+    }
 }
 
 const PASSWORD_NAMES: &str = r"pass(?:word|wd|wort|phrase|code)s?|pwd|(?:(?-u:\b)|_)pass";
@@ -75,13 +80,6 @@ pub(super) static HEADS: &[Head] = &[
         pattern: r"(?i:(?-u:\b)(?:bearer|basic)[ \t]{1,4})",
         reach: Reach::LongWord { least: 16 },
     },
-    // Before their like that are none.
-    Head {
-        kind: "",
-        pattern: r"(?-u:\b)(?:is|are|be|been|was|were) (?:[a-z]{2,20}ly )?identified by ",
-        reach: Reach::Nothing,
-    },
-    Head { kind: "", pattern: r"(?i:(?:image pull|mountable) secrets:[ \t]{0,20})", reach: Reach::Nothing },
     // SQL, as it stands in pg_stat_activity and in logs.
     Head { kind: "password", pattern: r"(?i:password[ \t\r\n]{1,8}(?:e|u&)?')", reach: Reach::Quoted },
     Head { kind: "password", pattern: r"(?i:password[ \t\r\n]{1,8}\$[a-z_]{0,16}\$)", reach: Reach::Dollar },

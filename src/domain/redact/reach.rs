@@ -2,7 +2,7 @@
 //!
 //! Everything here reads forward from the head, or a bounded way back from it.
 
-use super::harmless::{is_placeholder, is_prose};
+use super::harmless::{is_placeholder, is_told};
 use super::heads::Reach;
 
 /// Where the secret lies whose head is `start..end`, if there is one; `floor` is the end of the one before.
@@ -10,15 +10,13 @@ pub(super) fn reached(text: &str, reach: &Reach, start: usize, end: usize, floor
     let rest = &text[end..];
     let after = |length: usize| (length > 0).then_some((end, end + length));
     match reach {
-        Reach::Nothing => None,
         Reach::Itself { more } => Some((start, end + run(rest, more))),
         Reach::Inside { before, behind } => Some((start + before, end - behind)),
         // `token::text` is a cast.
         Reach::Value if text[..end].ends_with(':') && rest.starts_with(':') => None,
         // `--password --port=5432`: asked for, not given.
         Reach::Value if text[start..].starts_with("--") && rest.starts_with("--") => None,
-        Reach::Value if text[..end].ends_with(": ") && is_prose(rest) => None,
-        Reach::Value if text[..end].ends_with("by ") && is_prose(rest) => None,
+        Reach::Value if is_told(&text[..start], &text[start..end], rest) => None,
         Reach::Value => value(rest).map(|(from, to)| (end + from, end + to)),
         Reach::Quoted => {
             let quote = text.as_bytes()[end - 1];
@@ -149,7 +147,9 @@ fn doubled(after: &[u8], quote: u8, at: usize) -> bool {
 /// The length of an unquoted value.
 fn bare(text: &str) -> usize {
     let bytes = text.as_bytes();
-    let mut i = 0;
+    // The brace that closes `${name}` belongs to it.
+    let name = text.strip_prefix("${").map_or(0, |name| 2 + run(name, b"_"));
+    let mut i = if text[name..].starts_with('}') && name > 2 { name + 1 } else { 0 };
     while i < bytes.len() {
         let next = bytes.get(i + 1).copied().unwrap_or(b' ');
         let ends = match bytes[i] {
@@ -202,7 +202,10 @@ fn local_part(text: &str, at: usize, floor: usize) -> Option<usize> {
 fn is_login(before: &str, user: &str, after: &str) -> bool {
     // After a colon it may be the end of `user:password@host`.
     let apart = before.is_empty() || before.ends_with([' ', '\t', '\n', '"', '\'', '`', '(', '[']);
-    apart && (matches!(user, "root" | "git" | "postgres") || after.starts_with(":/") || after.starts_with(":~"))
+    apart
+        && (matches!(user, "root" | "git" | "postgres")
+            || after.starts_with(":/") && !after.starts_with("://")
+            || after.starts_with(":~"))
 }
 
 /// The start of the run of bytes that ends before `at`, not before `floor` and at most `most` bytes back.

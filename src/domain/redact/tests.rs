@@ -129,10 +129,27 @@ fn a_secret_in_the_head_of_another_is_removed_too() {
 }
 
 #[test]
+fn a_head_that_was_taken_for_a_secret_still_has_its_own() {
+    for text in [
+        "invalid credentials: token: Zq7",
+        "--password Authorization: Zq7",
+        "Authorization: PASSWORD 'Zq7'",
+        "pass=a/token='x Zq7'",
+        "Authorization: -----BEGIN PRIVATE KEY-----MIIE\nZq7",
+    ] {
+        assert!(!clean(text).contains("Zq7"), "from {text}: {}", clean(text));
+    }
+}
+
+#[test]
 fn a_private_key_is_removed_whole_even_when_its_end_was_cut_off() {
     let whole = "a\n-----BEGIN RSA PRIVATE KEY-----\nMIIE+/=\nabc\n-----END RSA PRIVATE KEY-----\nb";
     assert_eq!(clean(whole), "a\n[redacted: private key]\nb");
     assert_eq!(clean("x -----BEGIN PRIVATE KEY-----\nMIIE"), "x [redacted: private key]");
+    for before in ["private_key: ", "TLS_SECRET=", "\"key\": \"", "--private-key "] {
+        let text = clean(&format!("{before}-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----\nb"));
+        assert!(!text.contains("MIIE") && text.ends_with("]\nb"), "{text}");
+    }
 }
 
 #[test]
@@ -204,6 +221,8 @@ fn a_long_text_built_to_be_slow_is_read_in_one_pass() {
         "a-a-a-a-a-a-a-a-a-a-://b:",
         "key=",
         "-----BEGIN PRIVATE KEY-----!",
+        "-----BEGIN PRIVATE KEY-----a",
+        "Authorization: -----BEGIN PRIVATE KEY-----a",
         "[redacted: ",
         "[redacted: a]password=x ",
         "\\\\\"",
