@@ -1,10 +1,10 @@
 //! Takes secrets out of text before a model or the journal sees it.
 //!
 //! A table of *heads* says how a secret begins (`password=`, `AKIA…`, `postgres://user:`); one pass of one expression
-//! finds them, and a few lines of Rust say how far each secret reaches, and what stands there and is none. Every head has
-//! a bounded length and whatever follows it is read forward once; what is left is read again, a few times at most. So
-//! the time is linear in the text, whatever the text is. What was removed is shown nowhere: only its kind stays, as in
-//! `[redacted: password]`.
+//! finds them, and a few lines of Rust say how far each secret reaches, and what stands there and is none. Every head
+//! has a bounded length and whatever follows it is read forward once; what is left is read again, a few times at most.
+//! So the time is linear in the text, whatever the text is. What was removed is shown nowhere: only its kind stays, as
+//! in `[redacted: password]`.
 
 use std::sync::LazyLock;
 

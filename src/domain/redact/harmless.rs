@@ -75,8 +75,8 @@ pub(super) fn is_told(before: &str, head: &str, after: &str) -> bool {
     identified || listed || ((head.ends_with(": ") || head.ends_with("by ")) && is_prose(after))
 }
 
-/// Whether the text after `name: ` goes on as a sentence or as an error, as in `error getting credentials: exit status 1`
-/// or `password: 16 bytes`: one of these words, and another word on the same line.
+/// Whether the text after `name: ` goes on as a sentence or as an error: one of these words, and another word on the
+/// same line, as in `error getting credentials: exit status 1`; or a size, as in `password: 16 bytes`.
 fn is_prose(text: &str) -> bool {
     const WORDS: [&str; 62] = [
         "the",
