@@ -8,7 +8,7 @@ use std::fmt::Write;
 use crate::alert::Alert;
 use crate::host::Metric;
 use crate::ids::StepId;
-use crate::redact::{redact, redact_named};
+use crate::redact::{redact, redact_json, redact_named};
 use crate::retrieval::{FoundBy, Retrieval};
 
 /// The alert in at most `room` bytes: what it says first, then what identifies and describes it.
@@ -36,7 +36,8 @@ pub(super) fn alert(alert: &Alert, room: usize) -> String {
         }
     }
     for (name, value) in &alert.extra {
-        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        // Redacted while it still is a document: as text, a secret would have lost the key that names it.
+        let value = value.as_str().map_or_else(|| redact_json(value).to_string(), str::to_owned);
         add(name, &value, room / 4);
     }
     within(room, lines, "lines")
