@@ -113,7 +113,9 @@ pub(crate) fn read(body: &[u8]) -> Result<Reply, ModelError> {
         }));
     }
     let (tokens_in, tokens_out) = completion.usage.map_or((None, None), |u| (u.prompt_tokens, u.completion_tokens));
-    Ok(Reply { text, truncated: finish == "length", model: completion.model, tokens_in, tokens_out })
+    // JSON may hold a NUL, which Postgres cannot store; and a model's name is for a column, whatever the server sends.
+    let (text, model) = (text.replace('\0', "\u{fffd}"), completion.model.as_deref().map(clip));
+    Ok(Reply { text, truncated: finish == "length", model, tokens_in, tokens_out })
 }
 
 #[cfg(test)]
@@ -146,6 +148,13 @@ mod tests {
         let reply = read(body.as_bytes()).unwrap();
         assert!(reply.truncated);
         assert_eq!((reply.tokens_in, reply.model), (None, None));
+    }
+
+    #[test]
+    fn an_answer_can_be_stored_whatever_characters_it_has() {
+        let body = r#"{"model":"m\u0000\n","choices":[{"message":{"content":"a\u0000b\nc"}}]}"#;
+        let reply = read(body.as_bytes()).unwrap();
+        assert_eq!((reply.text.as_str(), reply.model.as_deref()), ("a\u{fffd}b\nc", Some("m ")));
     }
 
     #[test]

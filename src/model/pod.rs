@@ -93,10 +93,15 @@ impl Pod {
         let body = chat::body(question, model, settings.dialect);
         let answer = self.post(&self.address.chat, &body, settings.max_answer_bytes)?;
         let reply = chat::read(&answer).map_err(|e| self.hide_key(e))?;
+        let hide = |text: String| match &settings.api_key {
+            Some(key) => key.hide(&text),
+            None => text,
+        };
         Ok(ChatAnswer {
-            text: reply.text,
+            // The server knows the key: it was sent there. An answer that quotes it goes into the audit.
+            text: hide(reply.text),
             truncated: reply.truncated,
-            model: reply.model.or(settings.chat_model.clone()).unwrap_or_default(),
+            model: hide(reply.model.or(settings.chat_model.clone()).unwrap_or_default()),
             tokens_in: reply.tokens_in,
             tokens_out: reply.tokens_out,
             latency: started.elapsed(),
