@@ -185,6 +185,7 @@ impl Host for CallerHost<'_> {
             "generator": model,
             "embedder": pod::embedding_model(),
             "purpose": request.purpose,
+            "fallback_triggered": false,
             "failed": answered.as_ref().err().map(failure),
         });
         self.record_inference(text.map(|text| text.as_str().to_owned()), &model, context, told);
