@@ -38,11 +38,23 @@ fn triage_text(payload: &str) -> Answer<Vec<String>> {
     Ok(accept_all(&alerts)?)
 }
 
+/// The ids in the order of the payload, each once.
+///
+/// The work is done in the order of the fingerprints: two payloads that share alerts then wait for each other at most,
+/// where in any two orders each could hold what the other needs next.
 fn accept_all(alerts: &[Alert]) -> store::Result<Vec<String>> {
-    let mut ids: Vec<String> = Vec::with_capacity(alerts.len());
-    for alert in alerts {
-        let id = accept(alert)?;
-        ids.extend(id.filter(|id| !ids.contains(id)));
+    let mut order: Vec<usize> = (0..alerts.len()).collect();
+    order.sort_by_key(|&place| &alerts[place].fingerprint);
+    let mut accepted: Vec<(usize, String)> = Vec::with_capacity(alerts.len());
+    for place in order {
+        accepted.extend(accept(&alerts[place])?.map(|id| (place, id)));
+    }
+    accepted.sort_unstable();
+    let mut ids: Vec<String> = Vec::with_capacity(accepted.len());
+    for (_, id) in accepted {
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
     }
     Ok(ids)
 }
