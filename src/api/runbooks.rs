@@ -7,6 +7,7 @@ use oncall_domain::builtin;
 use oncall_domain::host::ModelError;
 use oncall_domain::ids::{RunbookId, StepId};
 use oncall_domain::policy;
+use oncall_domain::redact::redact;
 use oncall_domain::runbook::{self, Runbook, Section, Step};
 use oncall_domain::tool::validate_step;
 use oncall_model::Kind;
@@ -115,7 +116,8 @@ fn embedding_model() -> String {
 /// The vector of a section by the embedding model in use, which must be of length `dimension`.
 #[pg_extern(schema = "oncall_internal", strict)]
 fn embed_passage(title: &str, section: &str, content: &str, dimension: i32) -> Answer<Vec<f32>> {
-    let text = builtin::pod_passage_text(title, section, content);
+    // A pod is outside, and a runbook may quote a connection string. Redacted first: taken apart, a key is none.
+    let text = builtin::pod_passage_text(redact(title).as_str(), redact(section).as_str(), redact(content).as_str());
     let vector = match pod::embed(vec![text], Kind::Passage, None) {
         Err(ModelError::NoPod) => embed_passage_builtin(title, section, content),
         Err(error) => return Err(OncallError::Embedding(error).into()),
@@ -154,7 +156,8 @@ fn search(query: &str, k: i32) -> Answer<JsonB> {
         return Err(OncallError::Argument { argument: "query", rule: "some words", value: "empty".into() }.into());
     }
     let builtin_vector = builtin::embed(query);
-    let pod_vector = match pod::embed(vec![builtin::pod_query_text(query)], Kind::Query, None) {
+    let asked = builtin::pod_query_text(redact(query).as_str());
+    let pod_vector = match pod::embed(vec![asked], Kind::Query, None) {
         Err(ModelError::NoPod) => None,
         Err(error) => return Err(OncallError::Embedding(error).into()),
         Ok(mut vectors) => Some(Vector::from(vectors.pop().unwrap_or_default())),
