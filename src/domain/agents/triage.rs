@@ -39,14 +39,14 @@ pub async fn triage(host: &impl Host, alert: &Alert, settings: &TriageSettings) 
     let triage = match answer {
         Ok(answer) => Triage {
             by: answer.model,
-            reply: answer.reply,
+            reply: fit_to_show(answer.reply),
             failure: None,
             repaired: answer.repaired,
             embedding_failure,
         },
         Err(failure) => Triage {
             by: BUILTIN.to_owned(),
-            reply: builtin::triage(alert, &retrieval),
+            reply: fit_to_show(builtin::triage(alert, &retrieval)),
             failure,
             repaired: false,
             embedding_failure,
@@ -110,6 +110,16 @@ fn read(answer: &ChatAnswer, settings: &TriageSettings) -> Result<TriageReply, R
         return Err(ReplyDefect::CutOff { max_tokens: settings.max_tokens });
     }
     parse(&answer.text)
+}
+
+/// A reply as it may be stored and shown. The builtin model quotes the runbook, and a runbook may hold a connection
+/// string. What names a runbook or a step stays letter by letter: it is only ever looked up.
+fn fit_to_show(reply: TriageReply) -> TriageReply {
+    TriageReply {
+        incident_type: redact(&reply.incident_type).as_str().to_owned(),
+        root_cause_hypothesis: redact(&reply.root_cause_hypothesis).as_str().to_owned(),
+        ..reply
+    }
 }
 
 /// A server's or a model's words as they may be stored and shown: without secrets (servers echo headers), without
