@@ -39,3 +39,19 @@ COMMENT ON TABLE oncall.circuit_breaker IS 'One row: while its state is open, th
 COMMENT ON COLUMN oncall.circuit_breaker.reason IS 'Why it was opened';
 
 INSERT INTO oncall.circuit_breaker DEFAULT VALUES;
+
+-- A restore brings an open breaker into a database where CREATE EXTENSION has made a closed one.
+CREATE FUNCTION oncall_internal.replace_breaker() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    DELETE FROM oncall.circuit_breaker;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION oncall_internal.replace_breaker() IS 'Trigger of circuit_breaker: an inserted row takes the place of the one that is there';
+
+CREATE TRIGGER replace_breaker BEFORE INSERT ON oncall.circuit_breaker
+    FOR EACH ROW EXECUTE FUNCTION oncall_internal.replace_breaker();
+COMMENT ON TRIGGER replace_breaker ON oncall.circuit_breaker IS 'An inserted row takes the place of the one that is there, as a restore needs it';
+
+SELECT pg_catalog.pg_extension_config_dump('oncall.circuit_breaker', $$WHERE state <> 'closed'$$);

@@ -16,6 +16,8 @@ CREATE TABLE oncall.ops_runbooks (
     embedding_model   text NOT NULL,
     builtin_embedding vector(1024) NOT NULL,
     loaded_at         timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    -- By this reference a dump has the tools before the steps that name them, and no tool in use can be removed.
+    tool              text GENERATED ALWAYS AS (step OPERATOR(pg_catalog.->>) 'tool') STORED REFERENCES oncall.tool,
     PRIMARY KEY (runbook_id, section),
     CHECK ((step IS NULL) = (step_id IS NULL))
 );
@@ -33,6 +35,7 @@ COMMENT ON COLUMN oncall.ops_runbooks.alerts IS 'Exact alert names that map to t
 COMMENT ON COLUMN oncall.ops_runbooks.position IS 'The place of the section within its runbook';
 COMMENT ON COLUMN oncall.ops_runbooks.step_id IS 'By what name a triage recommends the action of this section';
 COMMENT ON COLUMN oncall.ops_runbooks.step IS 'The action of this section: tool, parameters, guard, verify, rollback';
+COMMENT ON COLUMN oncall.ops_runbooks.tool IS 'The tool that the step names';
 COMMENT ON COLUMN oncall.ops_runbooks.embedding_model IS 'The model that made embedding';
 COMMENT ON COLUMN oncall.ops_runbooks.builtin_embedding IS 'Vector of the builtin embedder, always there';
 

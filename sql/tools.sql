@@ -37,6 +37,9 @@ COMMENT ON COLUMN oncall.tool.parameters IS
 COMMENT ON COLUMN oncall.tool.builtin IS
     'Comes with the extension: an upgrade replaces it. Your own tools say false.';
 
+-- Your own tools are dumped; those that come with the extension come with it again.
+SELECT pg_catalog.pg_extension_config_dump('oncall.tool', 'WHERE NOT builtin');
+
 -- Functions that templates, guards and verifies share. Each runs as its caller, with a search_path of its own.
 
 CREATE FUNCTION oncall.dblink_schema() RETURNS text
