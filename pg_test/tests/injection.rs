@@ -265,8 +265,9 @@ fn secrets_reach_neither_the_pod_nor_the_audit_the_journal_or_the_log() {
         }
         for (text, needle) in SECRETS {
             client.batch_execute("BEGIN").unwrap();
-            let alert = plant(&mut client, &format!("{MARK} {text}"));
+            pod.set(Behaviour::Ok);
             let before = pod.requests().len();
+            let alert = plant(&mut client, &format!("{MARK} {text}"));
             // The second time with a reply that does not parse, since a repair repeats the question.
             for (instance, behaviour) in [("one", Behaviour::Ok), ("two", Behaviour::SchemaViolating)] {
                 pod.set(behaviour);
@@ -287,8 +288,22 @@ fn secrets_reach_neither_the_pod_nor_the_audit_the_journal_or_the_log() {
             }
             client.batch_execute("ROLLBACK").unwrap();
         }
-        pod.set(Behaviour::Ok);
     }
+}
+
+#[test]
+fn a_search_and_a_runbook_that_is_loaded_send_the_pod_no_secret_either() {
+    let (_cluster, pod, mut client) = set_up();
+    set(&mut client, "oncall.embedding_model", "stub-embed");
+    client.execute("SELECT * FROM oncall.reembed_runbooks()", &[]).unwrap();
+    let (text, needle) = SECRETS[0];
+    client.query("SELECT * FROM oncall.search_runbooks($1)", &[&format!("{MARK} {text}")]).unwrap();
+    let markdown = format!("---\nid: RB-900\ntitle: T\nincident_type: X\n---\n\nWords.\n\n## Look\n\n{MARK} {text}\n");
+    client.query("SELECT * FROM oncall.load_runbook($1)", &[&markdown]).unwrap();
+    let sent: Vec<String> =
+        pod.requests().iter().map(|request| String::from_utf8_lossy(&request.body).into_owned()).collect();
+    assert_eq!(sent.iter().filter(|body| body.contains(MARK)).count(), 2, "the search and the section");
+    assert!(!sent.iter().any(|body| body.contains(needle)));
 }
 
 #[test]
@@ -305,8 +320,12 @@ fn text_of_any_size_and_kind_is_an_alert_or_a_clear_error() {
         // What is no JSON is text, and text is an alert.
         client.query_one("SELECT * FROM oncall.handle_alert($1::text)", &[&broken]).unwrap();
     }
-    for empty in ["", " \n\t", "{}", "[]", "null"] {
+    for empty in ["", " \n\t", "{}"] {
         let error = client.query("SELECT * FROM oncall.handle_alert($1::text)", &[&empty]).unwrap_err();
         assert_eq!(common::code(&error), "22023", "{empty:?}: {}", common::told(&error));
+    }
+    for empty in [json!({}), json!([]), json!([[]]), json!(null), json!(7), json!(true), json!("")] {
+        let error = client.query("SELECT * FROM oncall.handle_alert($1::jsonb)", &[&empty]).unwrap_err();
+        assert_eq!(common::code(&error), "22023", "{empty}: {}", common::told(&error));
     }
 }
