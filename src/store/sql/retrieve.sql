@@ -27,7 +27,9 @@ WITH candidate AS MATERIALIZED (
     -- A text without words has the zero vector, and the cosine to it is no number: it is near nothing.
     SELECT runbook_id, section, position, named, builtin_similarity,
            CASE WHEN $2::real[] IS NULL THEN builtin_similarity
-                ELSE ($3 OPERATOR(pg_catalog.*) builtin_similarity OPERATOR(pg_catalog.+) $4 OPERATOR(pg_catalog.*) (1 OPERATOR(pg_catalog.-) pod_distance))
+                -- Each product in parentheses: an operator that is written out has no precedence.
+                ELSE (($3 OPERATOR(pg_catalog.*) builtin_similarity)
+                      OPERATOR(pg_catalog.+) ($4 OPERATOR(pg_catalog.*) (1 OPERATOR(pg_catalog.-) pod_distance)))
                      OPERATOR(pg_catalog./) ($3 OPERATOR(pg_catalog.+) $4)
            END AS similarity
     FROM (SELECT *, CASE WHEN builtin_distance OPERATOR(pg_catalog.=) 'NaN' THEN 0 ELSE 1 OPERATOR(pg_catalog.-) builtin_distance END AS builtin_similarity
