@@ -58,8 +58,7 @@ fn the_same_alert_from_eight_sessions_is_one_incident_that_counts_eight() {
 #[test]
 fn the_same_alert_from_eight_sessions_asks_the_pod_once() {
     let pod = StubPod::start(Behaviour::SlowHead(Duration::from_millis(300)));
-    let cluster =
-        server(&Options::default().set("oncall.model_url", &pod.url()).set("oncall.chat_model", "stub-chat"));
+    let cluster = server(&Options::default().set("oncall.model_url", &pod.url()).set("oncall.chat_model", "stub-chat"));
     at_once(&cluster, 8, |_, client| handle(client, &pool_alert("db-1")));
     let all = incidents(&mut cluster.client().unwrap());
     assert_eq!((all.len(), all[0].count), (1, 8));
@@ -94,8 +93,7 @@ fn when_the_session_that_was_first_rolls_back_the_others_still_get_their_inciden
 fn when_a_session_dies_in_the_middle_the_others_still_get_their_incident() {
     let pod = StubPod::start(Behaviour::Ok);
     pod.first([Behaviour::SlowHead(Duration::from_secs(600))]);
-    let cluster =
-        server(&Options::default().set("oncall.model_url", &pod.url()).set("oncall.chat_model", "stub-chat"));
+    let cluster = server(&Options::default().set("oncall.model_url", &pod.url()).set("oncall.chat_model", "stub-chat"));
     let mut first = cluster.client().unwrap();
     let pid = common::backend_pid(&mut first);
     let dying = background(move || try_handle(&mut first, &pool_alert("db-1")).map(|incident| incident.id));

@@ -158,7 +158,8 @@ fn a_catalogue_of_another_dimension_is_restored_in_three_steps() {
     let mut restored = restore(&cluster, &script.concat());
     assert_eq!(rows(&mut restored, "ops_runbooks"), rows(&mut client, "ops_runbooks"));
     assert_eq!(pod.request_count(), asked);
-    let plan = "SELECT count(*) FROM pg_index WHERE indexrelid = 'oncall.ops_runbooks_embedding_idx'::regclass AND indisvalid";
+    let plan =
+        "SELECT count(*) FROM pg_index WHERE indexrelid = 'oncall.ops_runbooks_embedding_idx'::regclass AND indisvalid";
     assert_eq!(number(&mut restored, plan), 1);
 }
 
@@ -185,5 +186,9 @@ fn drop_extension_leaves_the_roles_and_nothing_else() {
     // The library is loaded still, and harms nobody.
     client.batch_execute("CREATE TABLE t (n int); INSERT INTO t VALUES (1); DROP TABLE t").unwrap();
     client.batch_execute("CREATE EXTENSION pg_oncall").unwrap();
-    assert_eq!(handle(&mut client, &pool_alert("db-1")).id, "INC-0001", "a new installation knows nothing of the old one");
+    assert_eq!(
+        handle(&mut client, &pool_alert("db-1")).id,
+        "INC-0001",
+        "a new installation knows nothing of the old one"
+    );
 }

@@ -11,9 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use common::{
-    assert_objection, code, handle, number, objections, pool_alert, refused, server, session, set, told,
-};
+use common::{assert_objection, code, handle, number, objections, pool_alert, refused, server, session, set, told};
 use pg_test::stub_pod::{Behaviour, StubPod};
 use pg_test::{Cluster, Options};
 use postgres::Client;
@@ -200,10 +198,13 @@ fn the_list_is_the_cluster_owners() {
     refused(&mut client, "SET oncall.allowed_hosts = '0.0.0.0/0'", "55P02");
     refused(&mut client, "ALTER DATABASE postgres SET oncall.allowed_hosts = '0.0.0.0/0'", "55P02");
     client
-        .batch_execute("CREATE ROLE boss LOGIN; GRANT oncall_admin, oncall_operator TO boss; CREATE ROLE nobody_special LOGIN")
+        .batch_execute(
+            "CREATE ROLE boss LOGIN; GRANT oncall_admin, oncall_operator TO boss; CREATE ROLE nobody_special LOGIN",
+        )
         .unwrap();
     let mut boss = cluster.client_as("boss", "postgres").unwrap();
-    for setting in ["model_url", "embedding_url", "api_key_file", "chat_model", "embedding_model", "structured_dialect"] {
+    for setting in ["model_url", "embedding_url", "api_key_file", "chat_model", "embedding_model", "structured_dialect"]
+    {
         refused(&mut boss, &format!("SET oncall.{setting} = 'none'"), "42501");
     }
     refused(&mut boss, "ALTER SYSTEM SET oncall.allowed_hosts = '0.0.0.0/0'", "42501");
@@ -212,7 +213,10 @@ fn the_list_is_the_cluster_owners() {
     client.execute("SELECT pg_reload_conf()", &[]).unwrap();
     let pod = StubPod::start(Behaviour::Ok);
     common::until("the new list is in force", || {
-        number(&mut client, "SELECT count(*) FROM pg_settings WHERE name = 'oncall.allowed_hosts' AND setting LIKE '%*'") == 1
+        number(
+            &mut client,
+            "SELECT count(*) FROM pg_settings WHERE name = 'oncall.allowed_hosts' AND setting LIKE '%*'",
+        ) == 1
     });
     let mut client = session(&cluster, &pod);
     let incident = handle(&mut client, &pool_alert("db-1"));
@@ -294,7 +298,9 @@ fn the_key_reaches_the_pod_as_a_bearer_and_nobody_else() {
     let shown: Vec<String> =
         client.query("SELECT setting FROM pg_settings", &[]).unwrap().iter().map(|row| row.get(0)).collect();
     assert!(!shown.iter().any(|setting| setting.contains(KEY)));
-    client.batch_execute("CREATE ROLE curious LOGIN; GRANT oncall_admin, oncall_operator, oncall_reader TO curious").unwrap();
+    client
+        .batch_execute("CREATE ROLE curious LOGIN; GRANT oncall_admin, oncall_operator, oncall_reader TO curious")
+        .unwrap();
     client.batch_execute(&format!("ALTER SYSTEM SET oncall.api_key_file = '{}'", file.display())).unwrap();
     client.execute("SELECT pg_reload_conf()", &[]).unwrap();
     let mut curious = cluster.client_as("curious", "postgres").unwrap();

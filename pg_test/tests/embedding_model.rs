@@ -31,7 +31,8 @@ fn column_type(client: &mut Client) -> String {
 
 /// Model, dimensions and number of sections, as `reembed_runbooks` tells them.
 fn reembed(client: &mut Client) -> (String, i32, i64) {
-    let row = client.query_one("SELECT * FROM oncall.reembed_runbooks()", &[]).unwrap_or_else(|e| panic!("{}", told(&e)));
+    let row =
+        client.query_one("SELECT * FROM oncall.reembed_runbooks()", &[]).unwrap_or_else(|e| panic!("{}", told(&e)));
     (row.get(0), row.get(1), row.get(2))
 }
 
@@ -47,7 +48,8 @@ fn assert_fitted(client: &mut Client, model: &str, dimensions: i32) {
         0,
         "the builtin vectors stay"
     );
-    let index = "SELECT count(*) FROM pg_index WHERE indexrelid = 'oncall.ops_runbooks_embedding_idx'::regclass AND indisvalid";
+    let index =
+        "SELECT count(*) FROM pg_index WHERE indexrelid = 'oncall.ops_runbooks_embedding_idx'::regclass AND indisvalid";
     assert_eq!(number(client, index), 1);
     let not_null = "SELECT count(*) FROM pg_attribute WHERE attrelid = 'oncall.ops_runbooks'::regclass
                     AND attname = 'embedding' AND attnotnull";
@@ -241,7 +243,10 @@ fn a_real_embedding_model_behind_llama_cpp_serves_the_catalogue_and_an_alert() {
     let (model, dimensions, _) = reembed(&mut client);
     assert_eq!((model.as_str(), dimensions), ("all-MiniLM-L6-v2", 384));
     assert_fitted(&mut client, "all-MiniLM-L6-v2", 384);
-    assert!(sections_of(&mut client, "every client waits because the pgbouncer pool is exhausted").contains(&"RB-001".to_owned()));
+    assert!(
+        sections_of(&mut client, "every client waits because the pgbouncer pool is exhausted")
+            .contains(&"RB-001".to_owned())
+    );
     let incident = handle(&mut client, &pool_alert("db-1"));
     assert_eq!((incident.by(), &incident.triage["embedding_failure"]), ("builtin", &json!(null)));
     let steps = common::journal(&mut client, &incident.id);
@@ -258,11 +263,12 @@ fn a_real_embedding_model_behind_llama_cpp_serves_the_catalogue_and_an_alert() {
 #[test]
 fn whatever_a_real_chat_model_of_random_weights_says_nothing_unmapped_is_approved() {
     let llama = Llama::start(&lab(), Model::Chat { context: 16_384 }, None).unwrap();
-    // One token a byte: prompt and answer must share the context.
+    // One token a byte: a short prompt is a long one for it.
     let cluster: Cluster = server(
         &Options::default()
             .set("oncall.request_timeout", "2min")
-            .set("oncall.prompt_tokens", "1600"),
+            .set("oncall.top_k", "2")
+            .set("oncall.prompt_tokens", "1300"),
     );
     let mut client = cluster.client().unwrap();
     set(&mut client, "oncall.model_url", &llama.url());
@@ -298,7 +304,8 @@ fn whatever_a_real_chat_model_of_random_weights_says_nothing_unmapped_is_approve
     }
     common::assert_nothing_unmapped_was_approved(&mut client);
     assert_eq!(number(&mut client, "SELECT count(*) FROM oncall.incident_audit"), 20);
-    let chats = number(&mut client, "SELECT count(*) FROM oncall.incident_step WHERE kind = 'chat' AND status = 'done'");
+    let chats =
+        number(&mut client, "SELECT count(*) FROM oncall.incident_step WHERE kind = 'chat' AND status = 'done'");
     println!("{answered} of 20 answers could be read; {chats} answers in all");
-    assert!(chats > 0, "the server did answer, or this shows nothing");
+    assert!(chats >= 20, "the server did answer, or this shows nothing");
 }

@@ -39,9 +39,7 @@ fn code(text: &str) -> String {
 /// Whether a word stands in code by itself.
 fn has_word(code: &str, word: &str) -> bool {
     let joins = |c: char| c.is_alphanumeric() || c == '_';
-    code.match_indices(word).any(|(at, _)| {
-        !code[..at].ends_with(joins) && !code[at + word.len()..].starts_with(joins)
-    })
+    code.match_indices(word).any(|(at, _)| !code[..at].ends_with(joins) && !code[at + word.len()..].starts_with(joins))
 }
 
 #[test]
@@ -95,7 +93,9 @@ fn unsafe_code_is_in_the_backend_alone_and_each_block_says_why_it_is_sound() {
             blocks += 1;
             // The comment stands right above, with nothing between but its own lines and the statement's beginning.
             let above = lines[..number].iter().rev().take(12);
-            let reason = above.take_while(|line| !line.trim().is_empty()).any(|line| line.trim_start().starts_with("// SAFETY:"));
+            let reason = above
+                .take_while(|line| !line.trim().is_empty())
+                .any(|line| line.trim_start().starts_with("// SAFETY:"));
             assert!(reason, "{name}:{} has no SAFETY comment above", number + 1);
         }
     }
@@ -133,7 +133,8 @@ fn sql_stands_in_files_and_is_not_glued_together() {
 fn operators_that_are_written_out_are_grouped_by_parentheses() {
     // OPERATOR(pg_catalog.*) binds no tighter than OPERATOR(pg_catalog.+): a * b + c * d is ((a * b) + c) * d.
     for (name, text) in files("src", ".sql").into_iter().chain(files("sql", ".sql")) {
-        let sql: String = text.lines().map(|line| line.split("--").next().unwrap_or_default()).collect::<Vec<_>>().join(" ");
+        let sql: String =
+            text.lines().map(|line| line.split("--").next().unwrap_or_default()).collect::<Vec<_>>().join(" ");
         let mut before: Option<&str> = None;
         let mut rest = sql.as_str();
         while let Some(at) = rest.find("OPERATOR(") {
@@ -171,7 +172,10 @@ fn layers_depend_on_what_lies_below_them_only() {
     }
     // Between the crates the compiler checks it; that the manifests say it is checked here.
     let domain = fs::read_to_string(repo().join("src/domain/Cargo.toml")).unwrap();
-    assert!(!domain.contains("oncall_model") && !domain.contains("path = \"../..\""), "the domain depends on nothing of ours");
+    assert!(
+        !domain.contains("oncall_model") && !domain.contains("path = \"../..\""),
+        "the domain depends on nothing of ours"
+    );
     let model = fs::read_to_string(repo().join("src/model/Cargo.toml")).unwrap();
     assert!(model.contains("oncall_domain") && !model.contains("path = \"../..\""));
 }

@@ -75,7 +75,11 @@ fn a_pod_that_gives_no_answer_escalates_with_the_reason_and_the_builtin_view() {
         ("silent", Behaviour::Empty, "it is empty"),
         ("endless", Behaviour::Long { bytes: long, announced: true }, "longer than"),
         ("endless without saying so", Behaviour::Long { bytes: long, announced: false }, "longer than"),
-        ("elsewhere", Behaviour::Redirect("http://127.0.0.1:9/v1".to_owned()), "a redirect to http://127.0.0.1:9/v1 is not"),
+        (
+            "elsewhere",
+            Behaviour::Redirect("http://127.0.0.1:9/v1".to_owned()),
+            "a redirect to http://127.0.0.1:9/v1 is not",
+        ),
     ];
     let count = faults.len();
     for (name, behaviour, words) in faults {
@@ -209,13 +213,28 @@ fn a_confident_answer_that_is_wrong_escalates_with_its_reason() {
     let cases = [
         ("an unknown step", pool_alert("1"), wrong("RB-001/drop-everything"), "actions_are_known"),
         ("an unknown runbook", pool_alert("2"), wrong("RB-999/raise-the-pool-size"), "actions_are_known"),
-        ("a runbook that was not retrieved", pool_alert("3"), wrong("RB-002/refresh-the-statistics"), "actions_are_known"),
+        (
+            "a runbook that was not retrieved",
+            pool_alert("3"),
+            wrong("RB-002/refresh-the-statistics"),
+            "actions_are_known",
+        ),
         ("prose for a step", pool_alert("4"), wrong("raise the pool size"), "actions_are_known"),
         ("SQL for a step", pool_alert("5"), wrong("DROP DATABASE production"), "actions_are_known"),
         ("a destructive step", disk, wrong("RB-003/pause-the-write-workloads"), "actions_are_safe"),
         ("no action", pool_alert("6"), Behaviour::Say(reply(0.99, &[])), "has_actions"),
-        ("an action twice", pool_alert("7"), Behaviour::Say(reply(0.99, &[POOL_STEP, POOL_STEP])), "actions_are_distinct"),
-        ("one bad among good", pool_alert("8"), Behaviour::Say(reply(0.99, &[POOL_STEP, "RB-001/x"])), "actions_are_known"),
+        (
+            "an action twice",
+            pool_alert("7"),
+            Behaviour::Say(reply(0.99, &[POOL_STEP, POOL_STEP])),
+            "actions_are_distinct",
+        ),
+        (
+            "one bad among good",
+            pool_alert("8"),
+            Behaviour::Say(reply(0.99, &[POOL_STEP, "RB-001/x"])),
+            "actions_are_known",
+        ),
         ("a confidence of 1.7", pool_alert("9"), Behaviour::Say(reply(1.7, &[POOL_STEP])), "confidence_is_valid"),
         ("a negative confidence", pool_alert("10"), Behaviour::Say(reply(-1.0, &[POOL_STEP])), "confidence_is_valid"),
         ("a confidence of 1e300", pool_alert("11"), Behaviour::Say(reply(1e300, &[POOL_STEP])), "confidence_is_valid"),

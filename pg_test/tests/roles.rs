@@ -111,7 +111,8 @@ fn each_role_may_do_what_it_is_for_and_nothing_else() {
             FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'REFERENCES']) AS privilege
             WHERE relnamespace = 'oncall'::regnamespace AND relkind IN ('r', 'p') AND attnum > 0 AND NOT attisdropped
               AND has_column_privilege($1::text, attrelid, attnum, privilege) AND NOT has_table_privilege($1::text, attrelid, privilege)";
-        let breaker = ["changed_at", "changed_by", "reason", "state"].map(|c| format!("oncall.circuit_breaker.{c}: UPDATE"));
+        let breaker =
+            ["changed_at", "changed_by", "reason", "state"].map(|c| format!("oncall.circuit_breaker.{c}: UPDATE"));
         let expected = if role == "oncall_admin" { breaker.to_vec() } else { Vec::new() };
         assert_eq!(column(&mut client, columns, role), expected, "columns of {role}");
 
@@ -141,7 +142,8 @@ fn each_role_may_do_what_it_is_for_and_nothing_else() {
         let settings = "
             SELECT name FROM pg_settings WHERE name LIKE 'oncall.%' AND has_parameter_privilege($1::text, name, 'SET')";
         let judgement = ["autonomy", "dedup_window", "max_tokens", "prompt_tokens", "request_timeout", "top_k"];
-        let expected = if role == "oncall_admin" { judgement.map(|s| format!("oncall.{s}")).to_vec() } else { Rights::new() };
+        let expected =
+            if role == "oncall_admin" { judgement.map(|s| format!("oncall.{s}")).to_vec() } else { Rights::new() };
         if server_has_parameter_privileges(&mut client) {
             assert_eq!(column(&mut client, settings, role), expected, "settings of {role}");
         }
@@ -178,8 +180,7 @@ fn logins(cluster: &Cluster) -> BTreeMap<&'static str, Client> {
 #[test]
 fn what_a_role_is_for_works_in_practice() {
     let pod = StubPod::start(Behaviour::Ok);
-    let cluster =
-        server(&Options::default().set("oncall.model_url", &pod.url()).set("oncall.chat_model", "stub-chat"));
+    let cluster = server(&Options::default().set("oncall.model_url", &pod.url()).set("oncall.chat_model", "stub-chat"));
     let mut logins = logins(&cluster);
     let incident = handle(logins.get_mut("oncall_operator").unwrap(), &pool_alert("db-1"));
     assert_eq!((incident.by(), incident.is_autonomous()), ("stub", true));
@@ -282,7 +283,10 @@ fn nobody_steps_past_the_functions_into_the_tables() {
 fn names_of_the_callers_own_do_not_capture_what_the_functions_call() {
     let cluster = server(&Options::default());
     let mut boss = cluster.client().unwrap();
-    boss.batch_execute("CREATE ROLE mallory LOGIN IN ROLE oncall_operator; GRANT CREATE ON DATABASE postgres TO mallory").unwrap();
+    boss.batch_execute(
+        "CREATE ROLE mallory LOGIN IN ROLE oncall_operator; GRANT CREATE ON DATABASE postgres TO mallory",
+    )
+    .unwrap();
     let mut mallory = cluster.client_as("mallory", "postgres").unwrap();
     // Whatever of these is called, is called as the owner of the extension: a superuser.
     mallory
@@ -340,7 +344,10 @@ fn not_even_a_superuser_changes_a_row_of_the_audit() {
     client.batch_execute("SELECT * FROM oncall.ensure_log_partitions()").unwrap();
     handle(&mut client, &pool_alert("db-2"));
     let month: String = client
-        .query_one("SELECT tableoid::regclass::text FROM oncall.inference_audit_log ORDER BY trace_id DESC LIMIT 1", &[])
+        .query_one(
+            "SELECT tableoid::regclass::text FROM oncall.inference_audit_log ORDER BY trace_id DESC LIMIT 1",
+            &[],
+        )
         .unwrap()
         .get(0);
     assert!(month.starts_with("oncall.inference_audit_log_20"), "the log's month has a table of its own: {month}");
@@ -368,7 +375,9 @@ fn not_even_a_superuser_changes_a_row_of_the_audit() {
         attempts.push(format!("UPDATE {table} SET {assignment} WHERE ctid = (SELECT min(ctid) FROM {table})"));
         attempts.push(format!("WITH gone AS (DELETE FROM {table} RETURNING 1) SELECT count(*) FROM gone"));
         attempts.push(format!("MERGE INTO {table} AS t USING (SELECT 1) AS s ON true WHEN MATCHED THEN DELETE"));
-        attempts.push(format!("MERGE INTO {table} AS t USING (SELECT 1) AS s ON true WHEN MATCHED THEN UPDATE SET {assignment}"));
+        attempts.push(format!(
+            "MERGE INTO {table} AS t USING (SELECT 1) AS s ON true WHEN MATCHED THEN UPDATE SET {assignment}"
+        ));
         attempts.push(format!("DO $$ BEGIN EXECUTE 'DELETE FROM {table}'; END $$"));
         attempts.push(format!("COPY (DELETE FROM {table} RETURNING *) TO '/dev/null'"));
     }
@@ -404,7 +413,11 @@ fn not_even_a_superuser_changes_a_row_of_the_audit() {
         )
         .unwrap();
     let mut heir = cluster.client_as("heir", "postgres").unwrap();
-    for sql in ["DELETE FROM oncall.incident_step", "UPDATE oncall.incident_audit SET confidence = 1", "TRUNCATE oncall.incident_step"] {
+    for sql in [
+        "DELETE FROM oncall.incident_step",
+        "UPDATE oncall.incident_audit SET confidence = 1",
+        "TRUNCATE oncall.incident_step",
+    ] {
         refused(&mut heir, sql, "42501");
     }
     assert_eq!(state(&mut client), before);

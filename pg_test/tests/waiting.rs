@@ -54,7 +54,11 @@ fn a_cancel_from_the_client_ends_the_wait_and_the_session_goes_on() {
     cancel(&token);
     let (mut client, outcome) = waiting.result();
     assert_eq!(code(&outcome.unwrap_err()), "57014");
-    assert_eq!(number(&mut client, "SELECT count(*) FROM oncall.incident_audit"), 0, "a cancelled alert is as if not sent");
+    assert_eq!(
+        number(&mut client, "SELECT count(*) FROM oncall.incident_audit"),
+        0,
+        "a cancelled alert is as if not sent"
+    );
     assert_serves_again(&mut client, &pod);
 }
 
@@ -171,9 +175,8 @@ fn pg_terminate_backend_ends_the_session_and_only_that() {
 #[test]
 fn a_fast_shutdown_does_not_wait_for_the_pod() {
     let (mut cluster, pod) = set_up();
-    let waiting: Vec<_> = (0..3)
-        .map(|number| wait_for_pod(session(&cluster, &pod), &pod, &format!("db-{number}")))
-        .collect();
+    let waiting: Vec<_> =
+        (0..3).map(|number| wait_for_pod(session(&cluster, &pod), &pod, &format!("db-{number}"))).collect();
     cluster.restart("INT").unwrap();
     for waiting in waiting {
         let (_, outcome) = waiting.result();

@@ -185,8 +185,7 @@ pub struct Inference {
 pub fn inferences(client: &mut Client, id: &str) -> Vec<Inference> {
     let sql = "SELECT model, generated_text, runtime_context FROM oncall.inference_audit_log
                WHERE incident_id = $1 ORDER BY trace_id";
-    let inference =
-        |row: &postgres::Row| Inference { model: row.get(0), answer: row.get(1), context: row.get(2) };
+    let inference = |row: &postgres::Row| Inference { model: row.get(0), answer: row.get(1), context: row.get(2) };
     client.query(sql, &[&id]).unwrap().iter().map(inference).collect()
 }
 
