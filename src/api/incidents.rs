@@ -5,7 +5,7 @@ use std::time::Instant;
 use oncall_domain::agents;
 use oncall_domain::agents::triage::TriageSettings;
 use oncall_domain::alert::{self, Alert, Status};
-use oncall_domain::policy::{self, Decision};
+use oncall_domain::policy::{self, Decision, Route};
 use oncall_domain::redact::{redact, redact_json};
 use oncall_domain::retrieval::Retrieval;
 use oncall_domain::triage::Triage;
@@ -116,9 +116,15 @@ fn builtin_context(triage: &Triage) -> Value {
 #[pg_extern(schema = "oncall_internal", strict)]
 fn route(incident_id: &str) -> Answer<()> {
     let started = Instant::now();
-    let (case, decision) = decide(incident_id)?;
+    incidents::lock(incident_id)?;
+    let (case, mut decision) = decide(incident_id)?;
     if case.state != "triaged" {
         return Err(OncallError::NotRoutable { id: incident_id.to_owned(), state: case.state }.into());
+    }
+    if decision.route == Route::Autonomous {
+        // Only who would spend waits for the others who would; what they spent may leave nothing.
+        incidents::hold_budget()?;
+        (_, decision) = decide(incident_id)?;
     }
     let autonomy = settings::autonomy();
     let step = journal::last_step(incident_id, TRIAGE)? + 1;

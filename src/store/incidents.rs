@@ -96,9 +96,23 @@ pub struct Case {
     pub runbooks: Vec<RunbookId>,
 }
 
-/// The case of an incident; its row stays locked until the transaction ends, so that it is routed once.
+/// Lock an incident until the transaction ends, so that it is routed once. What is asked next sees what the session
+/// that held it before has written.
+pub fn lock(id: &str) -> Result<()> {
+    let there: Option<bool> = statement!("lock_incident").tell(&[id.into()])?;
+    there.map(drop).ok_or_else(|| OncallError::NoSuchIncident { id: id.to_owned() })
+}
+
+/// The case of an incident.
 pub fn case(id: &str) -> Result<Case> {
-    statement!("route_case").tell(&[id.into()])?.ok_or_else(|| OncallError::NoSuchIncident { id: id.to_owned() })
+    statement!("route_case").ask(&[id.into()])?.ok_or_else(|| OncallError::NoSuchIncident { id: id.to_owned() })
+}
+
+/// Wait until no other session is about to spend from the hourly budget: two that decide at once would each see what is
+/// left, and both spend it.
+pub fn hold_budget() -> Result<()> {
+    statement!("hold_budget").tell::<bool>(&[])?;
+    Ok(())
 }
 
 /// How many actions autonomous decisions ordered within the last hour.

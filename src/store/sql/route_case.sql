@@ -1,4 +1,4 @@
--- $1 incident: all that the router needs to know of it. The row is locked, so that it is routed once.
+-- $1 incident: all that the router needs to know of it.
 SELECT pg_catalog.jsonb_build_object(
     'state', a.state, 'severity', a.severity, 'triage', a.triage,
     'incident_type', (SELECT r.incident_type FROM oncall.ops_runbooks AS r
@@ -13,4 +13,3 @@ SELECT pg_catalog.jsonb_build_object(
               GROUP BY 1) AS found), '[]'))
 FROM oncall.incident_audit AS a
 WHERE a.incident_id OPERATOR(pg_catalog.=) $1
-FOR UPDATE
