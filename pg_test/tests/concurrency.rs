@@ -143,6 +143,39 @@ fn a_budget_is_not_spent_by_what_was_rolled_back() {
 }
 
 #[test]
+fn the_alerts_of_one_payload_share_the_budget() {
+    let cluster = server(&Options::default());
+    let mut client = cluster.client().unwrap();
+    let names: Vec<String> = (0..8).map(|n| format!("db-{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    client.query("SELECT * FROM oncall.handle_alert($1::jsonb)", &[&group(&names, "firing")]).unwrap();
+    let approved: usize = incidents(&mut client)
+        .iter()
+        .filter(|incident| incident.is_autonomous())
+        .map(|incident| incident.actions.len())
+        .sum();
+    assert_eq!(approved, 10, "two actions each, until the ten of an hour are spent");
+}
+
+#[test]
+fn sessions_at_once_share_the_budget() {
+    let cluster = server(&Options::default());
+    at_once(&cluster, 8, |session, client| {
+        client.batch_execute("BEGIN").unwrap();
+        handle(client, &pool_alert(&format!("db-{session}")));
+        // Nobody sees yet what the others decided.
+        std::thread::sleep(Duration::from_millis(200));
+        client.batch_execute("COMMIT").unwrap();
+    });
+    let approved: usize = incidents(&mut cluster.client().unwrap())
+        .iter()
+        .filter(|incident| incident.is_autonomous())
+        .map(|incident| incident.actions.len())
+        .sum();
+    assert_eq!(approved, 10);
+}
+
+#[test]
 fn ids_are_unique_and_no_alert_is_lost_under_load() {
     let cluster = server(&Options::default());
     let ids: Vec<String> = at_once(&cluster, 8, |session, client| {

@@ -206,6 +206,40 @@ fn a_section_that_is_changed_by_plain_sql_is_embedded_by_the_model_in_use() {
 }
 
 #[test]
+fn sessions_that_searched_before_go_on_after_another_one_reembeds() {
+    let cluster = server(&Options::default());
+    let (large, small) = (StubPod::start(Behaviour::Ok), small_pod());
+    let mut other = session(&cluster, &large);
+    let search = "SELECT * FROM oncall.search_runbooks('pool exhausted')";
+    assert_eq!(other.query(search, &[]).unwrap().len(), 5);
+    handle(&mut other, &pool_alert("db-1"));
+    let mut client = cluster.client().unwrap();
+    use_embeddings_of(&mut client, &small.url(), "small");
+    reembed(&mut client);
+    assert_eq!(client.query(search, &[]).unwrap().len(), 5, "the session that did it");
+    // What the other session keeps, plans and the column's length, is not what it was.
+    use_embeddings_of(&mut other, &small.url(), "small");
+    assert_eq!(other.query(search, &[]).unwrap().len(), 5, "a session that searched before");
+    assert_eq!(handle(&mut other, &pool_alert("db-2")).triage["embedding_failure"], json!(null));
+}
+
+#[test]
+fn a_search_works_where_nothing_may_be_written() {
+    let cluster = server(&Options::default());
+    let mut client = cluster.client().unwrap();
+    let incident = handle(&mut client, &pool_alert("db-1"));
+    let triaged = client.query_one("SELECT incident_id FROM oncall.triage_alert('another'::text)", &[]).unwrap();
+    set(&mut client, "default_transaction_read_only", "on");
+    assert_eq!(client.query("SELECT * FROM oncall.search_runbooks('pool exhausted')", &[]).unwrap().len(), 5);
+    for id in [incident.id, triaged.get(0)] {
+        let rows =
+            client.query("SELECT * FROM oncall.explain_route($1)", &[&id]).unwrap_or_else(|e| panic!("{}", told(&e)));
+        assert_eq!(rows.len(), 11);
+    }
+    refused(&mut client, "SELECT * FROM oncall.handle_alert('x'::text)", "25006");
+}
+
+#[test]
 fn reembedding_that_fails_half_way_changes_nothing() {
     let cluster = server(&Options::default());
     let (pod, mut client) = (small_pod(), cluster.client().unwrap());
