@@ -111,7 +111,7 @@ pub fn case(id: &str) -> Result<Case> {
 /// Wait until no other session is about to spend from the hourly budget: two that decide at once would each see what is
 /// left, and both spend it.
 pub fn hold_budget() -> Result<()> {
-    statement!("hold_budget").tell::<bool>(&[])?;
+    statement!("hold_budget").tell::<i64>(&[])?;
     Ok(())
 }
 

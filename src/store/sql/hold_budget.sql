@@ -1,4 +1,3 @@
--- Waits until no other session is about to spend from the hourly budget; held until the transaction ends. The number is
--- the table's own, so that nobody else's lock has it by chance.
-SELECT pg_catalog.to_jsonb(true)
-FROM pg_catalog.pg_advisory_xact_lock('oncall.incident_audit'::pg_catalog.regclass::pg_catalog.oid::bigint)
+-- Waits until no other session is about to spend from the hourly budget; held until the transaction ends. A row of ours,
+-- not an advisory lock: that one anybody could take, and hold up every decision.
+SELECT pg_catalog.to_jsonb(version) FROM oncall.router_policy ORDER BY version LIMIT 1 FOR NO KEY UPDATE
