@@ -1,7 +1,9 @@
 //! The model pods of this session: made of the settings, kept from call to call, asked on the helper thread.
 
 use std::cell::RefCell;
-use std::fs;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use oncall_domain::host::{ChatAnswer, ChatRequest, ModelError};
@@ -105,8 +107,18 @@ fn pod(kept: &'static std::thread::LocalKey<Kept>, url: String, model: String) -
 /// The key, read anew for each call so that it can be rotated. No error names the file: only superusers may know it.
 fn api_key() -> Result<Option<ApiKey>, ModelError> {
     let Some(file) = settings::api_key_file() else { return Ok(None) };
-    let text = fs::read_to_string(file)
-        .map_err(|error| unreachable(format!("the file of oncall.api_key_file cannot be read: {}", error.kind())))?;
+    let cannot =
+        |error: io::Error| unreachable(format!("the file of oncall.api_key_file cannot be read: {}", error.kind()));
+    let mut file = File::open(file).map_err(cannot)?;
+    let about = file.metadata().map_err(cannot)?;
+    if !about.is_file() {
+        return Err(unreachable("oncall.api_key_file names no file".to_owned()));
+    }
+    if about.permissions().mode() & 0o077 != 0 {
+        return Err(unreachable("the file of oncall.api_key_file is open to others: chmod 0600".to_owned()));
+    }
+    let mut text = String::new();
+    file.read_to_string(&mut text).map_err(cannot)?;
     ApiKey::new(&text).map(Some).map_err(|error| unreachable(format!("the file of oncall.api_key_file: {error}")))
 }
 

@@ -341,9 +341,14 @@ fn without_a_usable_key_the_pod_is_not_asked_and_the_incident_escalates() {
     let lines = key_file(&cluster, "lines.key", "one\nX-Evil: two");
     let binary = cluster.dir().join("binary.key");
     fs::write(&binary, [0xff, 0xfe, 0x00]).unwrap();
+    fs::set_permissions(&binary, fs::Permissions::from_mode(0o600)).unwrap();
+    cluster.tree().place.account.give(&binary).unwrap();
+    let open = key_file(&cluster, "open.key", KEY);
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o644)).unwrap();
     for (number, (file, words)) in [
         (&missing, "cannot be read"),
-        (&directory, "cannot be read"),
+        (&directory, "names no file"),
+        (&open, "chmod 0600"),
         (&binary, "cannot be read"),
         (&empty, "one line of printable ASCII"),
         (&lines, "one line of printable ASCII"),

@@ -83,7 +83,8 @@ fn triage_incident(id: &str, alert: &Alert) -> store::Result<()> {
     let host = CallerHost::new(id, TRIAGE);
     let limits = TriageSettings { max_tokens: settings::max_tokens(), prompt_budget: settings::prompt_tokens() };
     let (triage, retrieval) = host::run(agents::triage::triage(&host, alert, &limits));
-    if triage.by == settings::BUILTIN {
+    // Not by its name: a pod may call itself what it likes.
+    if triage.is_fallback() || settings::chat_pod().is_none() {
         host.record_inference(Some(json!(triage.reply).to_string()), settings::BUILTIN, builtin_context(&triage), None);
     }
     host.record(Entry {
