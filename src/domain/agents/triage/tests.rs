@@ -24,6 +24,7 @@ struct Script {
     answers: RefCell<VecDeque<Result<ChatAnswer, ModelError>>>,
     asked: RefCell<Vec<(&'static str, String)>>,
     had_embedding: RefCell<Option<bool>>,
+    searched_for: RefCell<String>,
 }
 
 impl Script {
@@ -33,6 +34,7 @@ impl Script {
             answers: RefCell::new(answers.into()),
             asked: RefCell::default(),
             had_embedding: RefCell::default(),
+            searched_for: RefCell::default(),
         }
     }
 
@@ -42,8 +44,11 @@ impl Script {
     }
 
     fn run_on(&self, text: &str) -> (Triage, Retrieval) {
-        let alert = alert(text);
-        let mut agent = pin!(triage(self, &alert, &SETTINGS));
+        self.run_alert(&alert(text))
+    }
+
+    fn run_alert(&self, alert: &Alert) -> (Triage, Retrieval) {
+        let mut agent = pin!(triage(self, alert, &SETTINGS));
         match agent.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(outcome) => outcome,
             Poll::Pending => panic!("the script never waits"),
@@ -64,6 +69,7 @@ impl Host for Script {
     async fn retrieve(&self, _: &Alert, query: &Redacted, pod: Option<Vector>) -> Retrieval {
         assert!(!query.as_str().contains("hunter2"), "the query is redacted");
         self.had_embedding.replace(Some(pod.is_some()));
+        self.searched_for.replace(query.as_str().to_owned());
         retrieval()
     }
 
@@ -221,6 +227,16 @@ fn a_pod_that_dies_before_the_repair_escalates_with_both_reasons() {
     let host = Script::new([answer("What?"), Err(ModelError::Timeout { phase: "response".to_owned() })]);
     let Some(Failure::NoReply { reason }) = host.run().0.failure else { panic!("it answered once") };
     assert!(reason.contains("no JSON object") && reason.contains("in time (response)"), "{reason}");
+}
+
+#[test]
+fn runbooks_are_searched_by_name_text_and_description() {
+    let mut alert = alert("p95 is 24 times the baseline");
+    alert.name = Some("QueryLatencySpike".to_owned());
+    alert.annotations.insert("description".to_owned(), "Sequential scans rise.".to_owned());
+    let host = Script::new([Err(ModelError::NoPod)]);
+    host.run_alert(&alert);
+    assert_eq!(*host.searched_for.borrow(), "QueryLatencySpike\np95 is 24 times the baseline\nSequential scans rise.");
 }
 
 #[test]
