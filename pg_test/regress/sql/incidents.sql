@@ -92,3 +92,13 @@ RESET ROLE;
 SET ROLE oncall_ingest;
 SELECT * FROM oncall.incident_audit;
 RESET ROLE;
+
+-- A sample that is no number, or is dated in another age, costs no alert; the others are told.
+BEGIN;
+INSERT INTO oncall.metric_sample (metric, value, sampled_at) VALUES
+    ('pgbouncer_cl_waiting', 16, now()), ('pgbouncer_maxwait', 'NaN', now()), ('disk_growth', 'Infinity', now()),
+    ('clock_one', 1, 'infinity'), ('clock_two', 1, now() + interval '90 centuries');
+SELECT incident_id FROM oncall.handle_alert('the stars are out of order') \gset
+SELECT m.name FROM oncall.incident_step, jsonb_to_recordset(outcome) AS m (name text)
+WHERE incident_id = :'incident_id' AND kind = 'metrics';
+ROLLBACK;
