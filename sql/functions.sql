@@ -176,7 +176,7 @@ BEGIN
         ORDER BY f.place;
 END
 $$;
-COMMENT ON FUNCTION oncall.search_runbooks(text, integer) IS 'The k sections nearest to some words; words that are an alert''s exact name find its runbook first';
+COMMENT ON FUNCTION oncall.search_runbooks(text, integer) IS 'The k sections nearest to some words, 100 at most; words that are an alert''s exact name find its runbook first';
 
 CREATE FUNCTION oncall.embed_builtin(text) RETURNS vector
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE

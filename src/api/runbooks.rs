@@ -149,8 +149,8 @@ fn probe_dimension() -> Answer<i32> {
 /// The top k sections for words, as an array.
 #[pg_extern(schema = "oncall_internal", strict)]
 fn search(query: &str, k: i32) -> Answer<JsonB> {
-    if k < 1 {
-        return Err(OncallError::Argument { argument: "k", rule: "at least 1", value: k.to_string() }.into());
+    if !(1..=catalogue::MOST_SECTIONS).contains(&k) {
+        return Err(OncallError::Argument { argument: "k", rule: "from 1 to 100", value: k.to_string() }.into());
     }
     if query.trim().is_empty() {
         return Err(OncallError::Argument { argument: "query", rule: "some words", value: "empty".into() }.into());

@@ -1,7 +1,7 @@
 //! `ops_runbooks` and `tool`: what was written down for nights like this one.
 
 use std::collections::BTreeMap;
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 
 use oncall_domain::ids::RunbookId;
 use oncall_domain::retrieval::Retrieval;
@@ -13,20 +13,25 @@ use serde::Serialize;
 use super::{Result, jsonb, reals, statement};
 use crate::backend::with_settings;
 
+/// The most sections of one search: all of an HNSW index's answer is held in memory, and `hnsw.ef_search` ends at 1,000.
+pub const MOST_SECTIONS: i32 = 100;
+
 /// How many candidates each index gives beyond k, so that the runner-up is among them.
 const MORE_CANDIDATES: i32 = 15;
+
+/// The least `hnsw.ef_search`. It bounds what an index gives, so it must exceed the candidates; twice as many keep the
+/// recall of a small k.
+const LEAST_EF_SEARCH: i32 = 50;
 
 /// What the search runs under. The planner does not count that each vector of a scan is fetched from TOAST, so below
 /// some ten thousand rows it would read them all, by a scan or by another index, and sort. What is "off" costs ten
 /// thousand million where it cannot be avoided, and that must not wake the JIT.
 /// With its limits unknown the plan is the same, and planning anew for each alert would cost a millisecond.
-/// `ef_search` bounds what an index gives, so it must exceed the candidates.
 const SEARCH_SETTINGS: &[(&CStr, &CStr)] = &[
     (c"enable_seqscan", c"off"),
     (c"enable_sort", c"off"),
     (c"jit", c"off"),
     (c"plan_cache_mode", c"force_generic_plan"),
-    (c"hnsw.ef_search", c"50"),
 ];
 
 /// How the two cosines are weighed against each other.
@@ -47,13 +52,16 @@ pub struct Query<'a> {
     pub pod: Option<&'a Vector>,
     /// The alert's name, for an exact match.
     pub alert_name: Option<&'a str>,
-    /// How many sections are wanted.
+    /// How many sections are wanted, from 1 to [`MOST_SECTIONS`].
     pub k: i32,
 }
 
 /// The top k sections, and every step of their runbooks.
 pub fn retrieve(query: &Query<'_>, weights: Weights) -> Result<Retrieval> {
-    let found = with_settings(SEARCH_SETTINGS, || {
+    let candidates = query.k + MORE_CANDIDATES;
+    let ef_search = CString::new((2 * candidates).max(LEAST_EF_SEARCH).to_string()).expect("digits hold no NUL");
+    let settings = [SEARCH_SETTINGS, &[(c"hnsw.ef_search", ef_search.as_c_str())]].concat();
+    let found = with_settings(&settings, || {
         statement!("retrieve").ask(&[
             reals(query.builtin),
             query.pod.map(|vector| vector.as_slice().to_vec()).into(),
@@ -61,7 +69,7 @@ pub fn retrieve(query: &Query<'_>, weights: Weights) -> Result<Retrieval> {
             weights.pod.into(),
             query.alert_name.map(str::to_owned).into(),
             query.k.into(),
-            (query.k + MORE_CANDIDATES).into(),
+            candidates.into(),
         ])
     })?;
     Ok(found.unwrap_or_default())

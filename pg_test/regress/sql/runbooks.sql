@@ -47,6 +47,9 @@ DELETE FROM oncall.ops_runbooks WHERE runbook_id = 'RB-950';
 SELECT runbook_id, found_by FROM oncall.search_runbooks('connection pool exhausted, clients wait in PgBouncer', 1);
 SELECT DISTINCT runbook_id, found_by FROM oncall.search_runbooks((SELECT alerts[1] FROM oncall.ops_runbooks WHERE runbook_id = 'RB-003' LIMIT 1), 3);
 SELECT * FROM pg_temp.error_of($$SELECT * FROM oncall.search_runbooks('pool', -1)$$);
+SELECT * FROM pg_temp.error_of($$SELECT * FROM oncall.search_runbooks('pool', 2147483647)$$);
+-- As many as are asked for, also where an index by itself gives fewer.
+SELECT count(*) > 50 AS not_cut FROM oncall.search_runbooks('pool', 100);
 SELECT * FROM pg_temp.error_of($$SELECT * FROM oncall.search_runbooks('   ')$$);
 -- Words of which nothing is known find something, but not near.
 SELECT max(similarity) < 0.3 AS far FROM oncall.search_runbooks('zxqv jklw');
