@@ -7,7 +7,7 @@
 CREATE FUNCTION oncall.triage_alert(alert jsonb) RETURNS SETOF oncall.incident_audit
 LANGUAGE plpgsql STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    ids CONSTANT text[] := oncall_internal.triage(alert);
+    ids CONSTANT text[] := oncall_internal.triage(alert::text);
 BEGIN
     RETURN QUERY SELECT a.* FROM oncall.incident_audit AS a WHERE a.incident_id = ANY (ids) ORDER BY array_position(ids, a.incident_id);
 END
@@ -36,7 +36,7 @@ COMMENT ON FUNCTION oncall.route_incident(text) IS 'Step 6: autonomous or escala
 CREATE FUNCTION oncall.handle_alert(alert jsonb) RETURNS SETOF oncall.incident_audit
 LANGUAGE plpgsql STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    ids CONSTANT text[] := oncall_internal.triage(alert);
+    ids CONSTANT text[] := oncall_internal.triage(alert::text);
 BEGIN
     RETURN QUERY SELECT * FROM oncall_internal.route_all(ids);
 END
@@ -58,7 +58,9 @@ LANGUAGE plpgsql STRICT SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     id text;
 BEGIN
-    FOR id IN SELECT a.incident_id FROM oncall.incident_audit AS a WHERE a.incident_id = ANY (ids) AND a.state = 'triaged' LOOP
+    -- In the order of the payload: where the budget does not reach for all, it must not be chance who gets it.
+    FOR id IN SELECT a.incident_id FROM oncall.incident_audit AS a WHERE a.incident_id = ANY (ids) AND a.state = 'triaged'
+              ORDER BY array_position(ids, a.incident_id) LOOP
         PERFORM oncall_internal.route(id);
     END LOOP;
     RETURN QUERY SELECT a.* FROM oncall.incident_audit AS a WHERE a.incident_id = ANY (ids) ORDER BY array_position(ids, a.incident_id);
@@ -218,8 +220,8 @@ COMMENT ON FUNCTION oncall.reembed_runbooks() IS 'Embed every section with the e
 -- What the above are made of
 ----------------------------------------------------------------------------------------------------------------------
 
-COMMENT ON FUNCTION oncall_internal.triage(jsonb) IS 'Open, join or close an incident for each alert of a payload; their ids';
-COMMENT ON FUNCTION oncall_internal.triage_text(text) IS 'The same for text';
+COMMENT ON FUNCTION oncall_internal.triage(text) IS 'Open, join or close an incident for each alert of a payload, which is JSON; their ids';
+COMMENT ON FUNCTION oncall_internal.triage_text(text) IS 'The same for text, JSON or plain words';
 COMMENT ON FUNCTION oncall_internal.route(text) IS 'Decide an incident that was triaged, and write the decision down';
 COMMENT ON FUNCTION oncall_internal.conditions(text) IS 'What the router would decide now: every condition, as an array';
 COMMENT ON FUNCTION oncall_internal.store_runbook(text, text) IS 'Parse a runbook, check it and replace its rows';

@@ -17,6 +17,8 @@ pub enum OncallError {
     NotPreloaded,
     #[error(transparent)]
     Alert(#[from] AlertError),
+    #[error("the payload cannot be read: {reason}")]
+    Payload { reason: String },
     #[error(transparent)]
     Runbook(#[from] RunbookError),
     #[error(transparent)]
@@ -55,6 +57,7 @@ impl OncallError {
                 Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
             }
             Self::Alert(_)
+            | Self::Payload { .. }
             | Self::Runbook(_)
             | Self::Step(_)
             | Self::StepShape { .. }
@@ -76,6 +79,9 @@ impl OncallError {
                  shared_preload_libraries = 'pg_oncall'"
             }
             Self::Alert(error) => return Some(error.hint()),
+            Self::Payload { .. } => {
+                "Numbers are read up to 1.8e308, lists and objects to a depth of 128. As text it is taken as plain words."
+            }
             Self::Step(_) | Self::StepShape { .. } | Self::Tool(_) => {
                 "The tools and their parameters are in the table oncall.tool: SELECT name, parameters FROM oncall.tool"
             }

@@ -24,6 +24,9 @@ SELECT * FROM pg_temp.error_of($$SELECT oncall.handle_alert('{"Type": "Subscript
 SELECT * FROM pg_temp.error_of($$SELECT oncall.handle_alert('{"message": "\ud800"}'::jsonb)$$);
 SELECT * FROM pg_temp.error_of($$SELECT oncall.handle_alert(E'\xff')$$);
 SELECT * FROM pg_temp.error_of($$SELECT oncall.handle_alert('{"message": "a\u0000b"}'::jsonb)$$);
+-- JSON to Postgres, but more than is read: a clear error, and as text it is words.
+SELECT * FROM pg_temp.error_of($$SELECT oncall.handle_alert('{"message": "m", "n": 1e400}'::jsonb)$$);
+SELECT code, left(message, 45) AS message FROM pg_temp.error_of(format('SELECT oncall.handle_alert(%L::jsonb)', repeat('[', 200) || repeat(']', 200)));
 SELECT count(*) = :before AS nothing_written FROM oncall.incident_audit;
 
 -- A text with a broken JSON shape is still words; a megabyte of words is cut, not refused.
