@@ -1,3 +1,15 @@
+-- The library takes text for UTF-8 and hands UTF-8 back. In another encoding what it writes would be garbled silently.
+DO $$
+BEGIN
+    IF pg_catalog.current_setting('server_encoding') <> 'UTF8' THEN
+        RAISE EXCEPTION 'pg_oncall needs a database in UTF8'
+            USING ERRCODE = 'feature_not_supported',
+                  DETAIL = pg_catalog.format('The database "%s" is in %s.', pg_catalog.current_database(), pg_catalog.current_setting('server_encoding')),
+                  HINT = 'Create it in a database of its own: CREATE DATABASE oncall ENCODING ''UTF8'' TEMPLATE template0';
+    END IF;
+END
+$$;
+
 -- Who may do what. Roles belong to the cluster, so they may be there already: from another database, or a restore.
 
 DO $$

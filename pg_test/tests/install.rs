@@ -38,3 +38,16 @@ fn drop_extension_leaves_no_object_behind() -> Result<()> {
     client.batch_execute("CREATE EXTENSION pg_oncall")?;
     Ok(())
 }
+
+#[test]
+fn a_database_in_another_encoding_is_told_at_once() {
+    let cluster = Cluster::start(&Options::default()).unwrap();
+    let mut client = cluster.client().unwrap();
+    client.batch_execute("CREATE DATABASE old ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0").unwrap();
+    let error = cluster.client_as("postgres", "old").unwrap().batch_execute("CREATE EXTENSION pg_oncall CASCADE");
+    let error = error.unwrap_err();
+    let error = error.as_db_error().expect("the server refuses it");
+    assert_eq!(error.code().code(), "0A000");
+    assert_eq!(error.detail(), Some("The database \"old\" is in LATIN1."));
+    assert!(error.hint().is_some_and(|hint| hint.contains("ENCODING 'UTF8'")));
+}
