@@ -37,6 +37,7 @@ SELECT runbook_id FROM oncall.search_runbooks('cellar flooded', 1);
 -- A step by plain SQL is checked as one in a file is, and gets the id of its place.
 SELECT * FROM pg_temp.error_of($$UPDATE oncall.ops_runbooks SET step = '{"tool": "rm_rf"}' WHERE runbook_id = 'RB-950'$$);
 SELECT * FROM pg_temp.error_of($$UPDATE oncall.ops_runbooks SET step = '[]' WHERE runbook_id = 'RB-950'$$);
+SELECT code, left(message, 45) AS message FROM pg_temp.error_of($$UPDATE oncall.ops_runbooks SET step = '{"tool": "vacuum_analyze", "parameters": {"table": "public.orders"}, "gaurd": "SELECT false"}' WHERE runbook_id = 'RB-950'$$);
 UPDATE oncall.ops_runbooks SET step = '{"tool": "vacuum_analyze", "parameters": {"table": "public.orders"}}', step_id = 'RB-001/forged' WHERE runbook_id = 'RB-950';
 SELECT step_id FROM oncall.ops_runbooks WHERE runbook_id = 'RB-950';
 SELECT * FROM pg_temp.error_of($$INSERT INTO oncall.ops_runbooks (runbook_id, section, content) VALUES ('no spaces please', 'x', 'y')$$);

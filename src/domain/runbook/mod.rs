@@ -98,6 +98,7 @@ pub struct Section {
 
 /// A section's action: a tool, its bound parameters, and what must hold before and after.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Step {
     /// Who it is: runbook and section.
     pub id: StepId,

@@ -96,8 +96,11 @@ fn a_runbook_is_read_into_its_fields_sections_and_steps() {
 #[test]
 fn a_step_survives_the_journey_through_jsonb() {
     let step = read(GOOD).sections[1].step.clone().unwrap();
-    let json = serde_json::to_value(&step).unwrap();
-    assert_eq!(serde_json::from_value::<Step>(json).unwrap(), step);
+    let mut json = serde_json::to_value(&step).unwrap();
+    assert_eq!(serde_json::from_value::<Step>(json.clone()).unwrap(), step);
+    json["gaurd"] = json!("SELECT false");
+    let error = serde_json::from_value::<Step>(json).unwrap_err().to_string();
+    assert!(error.contains("unknown field `gaurd`"), "a guard that nobody reads does not hold: {error}");
 }
 
 #[test]
