@@ -29,6 +29,8 @@ pub enum OncallError {
     StepShape { reason: String },
     #[error("there is no incident {id:?}")]
     NoSuchIncident { id: String },
+    #[error("the incident of fingerprint {fingerprint} is opened and closed by other sessions all the time")]
+    Contended { fingerprint: String },
     #[error("incident {id} cannot be routed: it is {state}")]
     NotRoutable { id: String, state: String },
     #[error("{argument} must be {rule}, not {value}")]
@@ -64,6 +66,8 @@ impl OncallError {
             | Self::Tool(_)
             | Self::Argument { .. } => Code::ERRCODE_INVALID_PARAMETER_VALUE,
             Self::NoSuchIncident { .. } => Code::ERRCODE_NO_DATA_FOUND,
+            // By this code clients know that to try again may help.
+            Self::Contended { .. } => Code::ERRCODE_T_R_SERIALIZATION_FAILURE,
             Self::WrongDimension { .. } => Code::ERRCODE_DATATYPE_MISMATCH,
             Self::Embedding(_) => Code::ERRCODE_CONNECTION_FAILURE,
             Self::Setting { .. } => Code::ERRCODE_CONFIG_FILE_ERROR,
@@ -88,6 +92,7 @@ impl OncallError {
             Self::NoSuchIncident { .. } => {
                 "The latest ones: SELECT incident_id, alert_text FROM oncall.incident_audit ORDER BY created_at DESC LIMIT 10"
             }
+            Self::Contended { .. } => "Nothing was written. Send the alert again.",
             Self::NotRoutable { id, .. } => {
                 return Some(format!("What was decided: SELECT * FROM oncall.explain_route('{id}')"));
             }

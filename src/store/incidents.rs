@@ -22,29 +22,34 @@ pub enum Opened {
     Joined(String),
 }
 
+/// How often an alert is tried to join or open an incident that other sessions open and close at the same time.
+const ATTEMPTS: usize = 5;
+
 /// Open an incident for `alert`, or join the open one of its fingerprint.
 ///
 /// The unique index on open fingerprints decides between two sessions, so this never opens two.
 pub fn open(alert: &Alert, text: &Redacted, kept: &Value, window_s: i32) -> Result<Opened> {
     let fingerprint = alert.fingerprint.as_str();
-    let join = || writing(|| statement!("join_incident").tell(&[fingerprint.into(), f64::from(window_s).into()]));
-    if let Some(id) = join()? {
-        return Ok(Opened::Joined(id));
+    let window = || f64::from(window_s).into();
+    for _ in 0..ATTEMPTS {
+        let joined = writing(|| statement!("join_incident").tell(&[fingerprint.into(), window()]))?;
+        if let Some(id) = joined {
+            return Ok(Opened::Joined(id));
+        }
+        writing(|| statement!("expire_incident").write(&[fingerprint.into(), window()]))?;
+        let opened = statement!("open_incident").tell(&[
+            fingerprint.into(),
+            text.as_str().into(),
+            alert.severity.map(Severity::as_str).into(),
+            jsonb(kept)?,
+        ])?;
+        if let Some(id) = opened {
+            return Ok(Opened::New(id));
+        }
+        // Another session opened one while we waited for it to commit. It is there to be joined now, unless a third has
+        // closed it since, or it is older than the window already.
     }
-    writing(|| statement!("expire_incident").write(&[fingerprint.into(), f64::from(window_s).into()]))?;
-    let opened = statement!("open_incident").tell(&[
-        fingerprint.into(),
-        text.as_str().into(),
-        alert.severity.map(Severity::as_str).into(),
-        jsonb(kept)?,
-    ])?;
-    match opened {
-        Some(id) => Ok(Opened::New(id)),
-        // Another session opened it while we waited for it to commit.
-        None => join()?.map(Opened::Joined).ok_or_else(|| OncallError::Catalogue {
-            reason: format!("the open incident of fingerprint {fingerprint} was closed just now; send the alert again"),
-        }),
-    }
+    Err(OncallError::Contended { fingerprint: fingerprint.to_owned() })
 }
 
 /// Close the open incident of `fingerprint`, if there is one: the sender says that it is over.
