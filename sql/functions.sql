@@ -226,6 +226,7 @@ COMMENT ON FUNCTION oncall_internal.route(text) IS 'Decide an incident that was 
 COMMENT ON FUNCTION oncall_internal.conditions(text) IS 'What the router would decide now: every condition, as an array';
 COMMENT ON FUNCTION oncall_internal.store_runbook(text, text) IS 'Parse a runbook, check it and replace its rows';
 COMMENT ON FUNCTION oncall_internal.check_step(text, text, jsonb, boolean) IS 'Check the step of a row; the id that follows from its place';
+COMMENT ON FUNCTION oncall_internal.check_tool(jsonb) IS 'Check a row of oncall.tool';
 COMMENT ON FUNCTION oncall_internal.embed_builtin(text) IS 'The builtin vector of a text, as an array';
 COMMENT ON FUNCTION oncall_internal.embed_passage_builtin(text, text, text) IS 'The builtin vector of a section: title, section, content';
 COMMENT ON FUNCTION oncall_internal.embed_passage(text, text, text, integer) IS 'The vector of a section by the embedding model in use, which must have the given length';

@@ -3,6 +3,7 @@
 CREATE FUNCTION oncall_internal.prepare_section() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    NEW.destructive := coalesce(NEW.destructive, NEW.step IS NOT NULL);
     -- The id of a step follows from its place, and its shape is checked, whoever writes the row.
     NEW.step_id := CASE WHEN NEW.step IS NOT NULL
         THEN oncall_internal.check_step(NEW.runbook_id, NEW.section, NEW.step, NEW.destructive) END;
@@ -23,6 +24,19 @@ COMMENT ON FUNCTION oncall_internal.prepare_section() IS 'Checks the step of a s
 CREATE TRIGGER prepare_section BEFORE INSERT OR UPDATE ON oncall.ops_runbooks
     FOR EACH ROW EXECUTE FUNCTION oncall_internal.prepare_section();
 COMMENT ON TRIGGER prepare_section ON oncall.ops_runbooks IS 'Both vectors follow the text, in the writer''s transaction; a step names a known tool and keeps within its bounds';
+
+CREATE FUNCTION oncall_internal.check_tool_row() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM oncall_internal.check_tool(to_jsonb(NEW));
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION oncall_internal.check_tool_row() IS 'Trigger of tool: refuses one that could not be used';
+
+CREATE TRIGGER check_tool_row BEFORE INSERT OR UPDATE ON oncall.tool
+    FOR EACH ROW EXECUTE FUNCTION oncall_internal.check_tool_row();
+COMMENT ON TRIGGER check_tool_row ON oncall.tool IS 'A tool that could not be used is refused when it is written';
 
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON oncall.incident_audit
     FOR EACH ROW EXECUTE FUNCTION oncall_internal.refuse_change();

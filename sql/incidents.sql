@@ -87,3 +87,16 @@ COMMENT ON COLUMN oncall.incident_step.step_no IS 'The place of the call among t
 COMMENT ON COLUMN oncall.incident_step.kind IS 'What was called: the embedder, the catalogue, the metrics, the chat model, the triage as a whole, the router';
 
 SELECT pg_catalog.pg_extension_config_dump('oncall.incident_step', '');
+
+CREATE FUNCTION oncall_internal.await_fingerprint(awaited text) RETURNS void
+LANGUAGE plpgsql STRICT SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    -- The unique index makes an insertion wait for one that is not committed yet. This one is taken back in any case.
+    INSERT INTO oncall.incident_audit (incident_id, fingerprint, alert_text) VALUES ('(awaited)', awaited, '')
+    ON CONFLICT (fingerprint) WHERE state IN ('triaged', 'routed') DO NOTHING;
+    RAISE EXCEPTION USING ERRCODE = 'triggered_action_exception';
+EXCEPTION WHEN triggered_action_exception THEN
+    NULL;
+END
+$$;
+COMMENT ON FUNCTION oncall_internal.await_fingerprint(text) IS 'Waits until no other session is about to open an incident of this fingerprint';

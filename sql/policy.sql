@@ -55,3 +55,17 @@ CREATE TRIGGER replace_breaker BEFORE INSERT ON oncall.circuit_breaker
 COMMENT ON TRIGGER replace_breaker ON oncall.circuit_breaker IS 'An inserted row takes the place of the one that is there, as a restore needs it';
 
 SELECT pg_catalog.pg_extension_config_dump('oncall.circuit_breaker', $$WHERE state <> 'closed'$$);
+
+CREATE FUNCTION oncall_internal.sign_breaker() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    NEW.changed_by := session_user;
+    NEW.changed_at := clock_timestamp();
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION oncall_internal.sign_breaker() IS 'Trigger of circuit_breaker: who changed it, and when';
+
+CREATE TRIGGER sign_breaker BEFORE UPDATE ON oncall.circuit_breaker
+    FOR EACH ROW EXECUTE FUNCTION oncall_internal.sign_breaker();
+COMMENT ON TRIGGER sign_breaker ON oncall.circuit_breaker IS 'Who changed it, and when, is not for the one who changes it to say';

@@ -10,6 +10,19 @@ BEGIN
 END
 $$;
 
+-- A schema that was there before belongs to somebody, who could drop it with all that is in it, or add look-alikes.
+DO $$
+DECLARE
+    owner name := (SELECT pg_catalog.pg_get_userbyid(n.nspowner) FROM pg_catalog.pg_namespace AS n WHERE n.nspname = 'oncall');
+BEGIN
+    IF owner <> current_user THEN
+        RAISE EXCEPTION 'the schema oncall is there already and belongs to %', owner
+            USING ERRCODE = 'duplicate_schema',
+                  HINT = 'Look at what it is, then DROP SCHEMA oncall, or rename it. The extension makes its own.';
+    END IF;
+END
+$$;
+
 -- Who may do what. Roles belong to the cluster, so they may be there already: from another database, or a restore.
 
 DO $$

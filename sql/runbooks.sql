@@ -5,7 +5,7 @@ CREATE TABLE oncall.ops_runbooks (
     section           text NOT NULL CHECK (section <> ''),
     content           text NOT NULL,
     embedding         vector(1024) NOT NULL,
-    destructive       boolean NOT NULL DEFAULT false,
+    destructive       boolean NOT NULL,
     title             text NOT NULL DEFAULT '',
     incident_type     text,
     severity          text CHECK (severity IN ('P1', 'P2', 'P3', 'P4', 'P5')),
@@ -30,7 +30,7 @@ CREATE INDEX ops_runbooks_embedding_model_idx ON oncall.ops_runbooks (embedding_
 COMMENT ON TABLE oncall.ops_runbooks IS 'The runbooks, one row a section; load with oncall.load_runbook() or change with plain SQL, which embeds anew in the same transaction';
 COMMENT ON COLUMN oncall.ops_runbooks.content IS 'The text of the section, markdown, without the block of its step';
 COMMENT ON COLUMN oncall.ops_runbooks.embedding IS 'Vector of the embedding model in use (embedding_model says which)';
-COMMENT ON COLUMN oncall.ops_runbooks.destructive IS 'Whether a person must approve the step of this section: the gate that the router reads';
+COMMENT ON COLUMN oncall.ops_runbooks.destructive IS 'Whether a person must approve the step of this section: the gate that the router reads. Where it is not said, false without a step and true with one';
 COMMENT ON COLUMN oncall.ops_runbooks.alerts IS 'Exact alert names that map to this runbook';
 COMMENT ON COLUMN oncall.ops_runbooks.position IS 'The place of the section within its runbook';
 COMMENT ON COLUMN oncall.ops_runbooks.step_id IS 'By what name a triage recommends the action of this section';

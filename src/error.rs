@@ -2,6 +2,7 @@
 
 use oncall_domain::alert::AlertError;
 use oncall_domain::host::ModelError;
+use oncall_domain::redact::redact;
 use oncall_domain::runbook::RunbookError;
 use oncall_domain::tool::{StepError, ToolError};
 use pgrx::PgSqlErrorCode;
@@ -27,6 +28,10 @@ pub enum OncallError {
     Tool(#[from] ToolError),
     #[error("a step is not valid: {reason}")]
     StepShape { reason: String },
+    #[error("a tool is not valid: {reason}")]
+    ToolShape { reason: String },
+    #[error("{what} has {bytes} bytes; at most {most} are read")]
+    TooLarge { what: &'static str, bytes: usize, most: usize },
     #[error("there is no incident {id:?}")]
     NoSuchIncident { id: String },
     #[error("the incident of fingerprint {fingerprint} is opened and closed by other sessions all the time")]
@@ -39,7 +44,7 @@ pub enum OncallError {
     WrongDimension { expected: usize, got: usize },
     #[error("the runbooks are embedded by {found}, but the embedding model is {expected}")]
     MixedModels { found: String, expected: String },
-    #[error("the embedding model failed: {0}")]
+    #[error("the embedding model failed: {}", redact(&.0.to_string()).as_str())]
     Embedding(ModelError),
     #[error("oncall.{setting} cannot be used: {reason}")]
     Setting { setting: &'static str, reason: String },
@@ -63,8 +68,10 @@ impl OncallError {
             | Self::Runbook(_)
             | Self::Step(_)
             | Self::StepShape { .. }
+            | Self::ToolShape { .. }
             | Self::Tool(_)
             | Self::Argument { .. } => Code::ERRCODE_INVALID_PARAMETER_VALUE,
+            Self::TooLarge { .. } => Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             Self::NoSuchIncident { .. } => Code::ERRCODE_NO_DATA_FOUND,
             // By this code clients know that to try again may help.
             Self::Contended { .. } => Code::ERRCODE_T_R_SERIALIZATION_FAILURE,
@@ -89,6 +96,8 @@ impl OncallError {
             Self::Step(_) | Self::StepShape { .. } | Self::Tool(_) => {
                 "The tools and their parameters are in the table oncall.tool: SELECT name, parameters FROM oncall.tool"
             }
+            Self::ToolShape { .. } => "What a tool looks like: \\d+ oncall.tool",
+            Self::TooLarge { .. } => "Send alerts in smaller groups, and a long text by its first pages.",
             Self::NoSuchIncident { .. } => {
                 "The latest ones: SELECT incident_id, alert_text FROM oncall.incident_audit ORDER BY created_at DESC LIMIT 10"
             }

@@ -37,6 +37,7 @@ pgrx::extension_sql_file!(
         api::incidents::conditions,
         api::runbooks::store_runbook,
         api::runbooks::check_step,
+        api::runbooks::check_tool,
         api::runbooks::embed_builtin,
         api::runbooks::embed_passage_builtin,
         api::runbooks::embed_passage,

@@ -1,8 +1,8 @@
 //! The model pods of this session: made of the settings, kept from call to call, asked on the helper thread.
 
 use std::cell::RefCell;
-use std::fs::File;
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
@@ -109,16 +109,15 @@ fn api_key() -> Result<Option<ApiKey>, ModelError> {
     let Some(file) = settings::api_key_file() else { return Ok(None) };
     let cannot =
         |error: io::Error| unreachable(format!("the file of oncall.api_key_file cannot be read: {}", error.kind()));
-    let mut file = File::open(file).map_err(cannot)?;
-    let about = file.metadata().map_err(cannot)?;
+    // Looked at before it is opened: to open a pipe would wait for a writer, and nobody could end that.
+    let about = fs::metadata(&file).map_err(cannot)?;
     if !about.is_file() {
         return Err(unreachable("oncall.api_key_file names no file".to_owned()));
     }
     if about.permissions().mode() & 0o077 != 0 {
         return Err(unreachable("the file of oncall.api_key_file is open to others: chmod 0600".to_owned()));
     }
-    let mut text = String::new();
-    file.read_to_string(&mut text).map_err(cannot)?;
+    let text = fs::read_to_string(&file).map_err(cannot)?;
     ApiKey::new(&text).map(Some).map_err(|error| unreachable(format!("the file of oncall.api_key_file: {error}")))
 }
 

@@ -167,12 +167,12 @@ fn a_reply_that_is_wrong_twice_escalates() {
     for (name, behaviour, words) in [
         ("schema", Behaviour::SchemaViolating, "has not the fields"),
         ("truncated", Behaviour::Truncated, "was cut off"),
-        ("prose", Behaviour::Say("Sorry, I can't.".to_owned()), "no JSON object"),
+        ("prose", Behaviour::Say("Sorry, I can't.".to_owned()), "not one JSON object"),
         ("no number", Behaviour::Say(reply(0.9, &[POOL_STEP]).replace("0.9", "null")), "confidence is null"),
-        ("NaN", Behaviour::Say(reply(0.9, &[POOL_STEP]).replace("0.9", "NaN")), "no JSON object"),
+        ("NaN", Behaviour::Say(reply(0.9, &[POOL_STEP]).replace("0.9", "NaN")), "not one JSON object"),
         ("too many", Behaviour::Say(reply(0.9, &[POOL_STEP; 17])), "17 entries"),
         ("a NUL in a name", Behaviour::Say(reply(0.9, &["RB-001/raise\0"])), "control characters"),
-        ("a NUL as it is", Behaviour::Say("\0".to_owned()), "no JSON object"),
+        ("a NUL as it is", Behaviour::Say("\0".to_owned()), "not one JSON object"),
     ] {
         println!("{name}");
         pod.set(behaviour);

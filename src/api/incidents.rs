@@ -29,6 +29,7 @@ const TRIAGE: &str = "triage";
 /// Not a `JsonB`: that one panics at what is JSON to Postgres and more than serde_json reads, as 1e400 and 200 nested lists.
 #[pg_extern(schema = "oncall_internal", strict)]
 fn triage(payload: &str) -> Answer<Vec<String>> {
+    within_limit(payload)?;
     let payload = serde_json::from_str(payload).map_err(|error| OncallError::Payload { reason: error.to_string() })?;
     let alerts = alert::normalise(&payload).map_err(OncallError::from)?;
     Ok(accept_all(&alerts)?)
@@ -37,8 +38,19 @@ fn triage(payload: &str) -> Answer<Vec<String>> {
 /// The same for text: a payload that arrived as text, or words.
 #[pg_extern(schema = "oncall_internal", strict)]
 fn triage_text(payload: &str) -> Answer<Vec<String>> {
+    within_limit(payload)?;
     let alerts = alert::normalise_text(payload).map_err(OncallError::from)?;
     Ok(accept_all(&alerts)?)
+}
+
+/// The most bytes of a payload. JSON takes a hundred times its length while it is read, and nobody can cancel that.
+const MOST_BYTES: usize = 2 * 1024 * 1024;
+
+fn within_limit(payload: &str) -> store::Result<()> {
+    if payload.len() > MOST_BYTES {
+        return Err(OncallError::TooLarge { what: "the payload", bytes: payload.len(), most: MOST_BYTES });
+    }
+    Ok(())
 }
 
 /// The ids in the order of the payload, each once.

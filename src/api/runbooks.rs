@@ -9,7 +9,7 @@ use oncall_domain::ids::{RunbookId, StepId};
 use oncall_domain::policy;
 use oncall_domain::redact::redact;
 use oncall_domain::runbook::{self, Runbook, Section, Step};
-use oncall_domain::tool::validate_step;
+use oncall_domain::tool::{Tool, validate_step};
 use oncall_model::Kind;
 use pgrx::JsonB;
 use pgrx::prelude::*;
@@ -21,9 +21,15 @@ use crate::pod;
 use crate::store::catalogue::{self, Query, Row, Weights};
 use crate::store::{self, policies};
 
+/// The most bytes of a runbook; one that is longer is none.
+const MOST_BYTES: usize = 1024 * 1024;
+
 /// Parse a runbook, check it against the tools and replace its rows; `[id, sections, steps]`.
 #[pg_extern(schema = "oncall_internal", strict)]
 fn store_runbook(markdown: &str, file: &str) -> Answer<JsonB> {
+    if markdown.len() > MOST_BYTES {
+        return Err(OncallError::TooLarge { what: "the runbook", bytes: markdown.len(), most: MOST_BYTES }.into());
+    }
     let parsed = runbook::parse_checked(markdown, file, &catalogue::tools()?).map_err(OncallError::from)?;
     refuse_mixed_models()?;
     let rows = rows(&parsed)?;
@@ -93,6 +99,15 @@ fn check_step(runbook_id: &str, section: &str, step: JsonB, destructive: bool) -
     let step: Step = serde_json::from_value(whole).map_err(|error| shape(error.to_string()))?;
     validate_step(&step, &catalogue::tools()?).map_err(OncallError::from)?;
     Ok(id.into())
+}
+
+/// Check a row of `oncall.tool`: its parameters have known types, its template is one statement with their slots.
+#[pg_extern(schema = "oncall_internal", strict)]
+fn check_tool(tool: JsonB) -> Answer<()> {
+    let shape = |error: serde_json::Error| OncallError::ToolShape { reason: error.to_string() };
+    let tool: Tool = serde_json::from_value(tool.0).map_err(shape)?;
+    tool.check().map_err(OncallError::from)?;
+    Ok(())
 }
 
 /// The vector of a text by the builtin embedder, 1024 numbers.

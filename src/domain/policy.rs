@@ -27,6 +27,8 @@ pub enum Breaker {
     Closed,
     /// It is not: everything escalates.
     Open,
+    /// Nobody can say: the transaction sees the state of its start, and may miss that it was opened since.
+    Unknown,
 }
 
 /// What may be done without asking (`oncall.autonomy`).

@@ -114,17 +114,11 @@ pub enum ReplyDefect {
         /// The limit.
         max_tokens: u32,
     },
-    /// No JSON object in it.
-    #[error("the answer holds no JSON object ({reason})")]
-    NoObject {
-        /// Why the text as a whole is none.
+    /// Not a JSON object, or not that alone.
+    #[error("the answer is not one JSON object and nothing else ({reason})")]
+    NotOneObject {
+        /// The parser's word.
         reason: String,
-    },
-    /// More than one, and no way to tell which is meant.
-    #[error("the answer holds {count} JSON objects; exactly one is wanted")]
-    SeveralObjects {
-        /// How many.
-        count: usize,
     },
     /// An object, but of another shape.
     #[error("the JSON object has not the fields that were asked for: {reason}")]
@@ -153,48 +147,33 @@ pub enum ReplyDefect {
 
 /// Read a model's text.
 ///
-/// The whole text must be the object, save that a markdown fence or words around exactly one object are tolerated:
-/// models without enforced schemas write "Here is the JSON:" whatever they are told, a repair round costs as long as
-/// the first answer, and the one object is what they mean. Two objects are refused, since either might be the example.
-/// A key that stands twice is refused too: readers differ in which of the two they take.
+/// The whole text must be the object, in a markdown fence or not. Words around it are refused: a model that thinks aloud
+/// may quote an example there, or say behind it that it did not mean it. A key that stands twice is refused too: readers
+/// differ in which of the two they take.
 pub fn parse(text: &str) -> Result<TriageReply, ReplyDefect> {
     if text.len() > MAX_TEXT {
         return Err(ReplyDefect::TooLong { bytes: text.len() });
     }
-    let text = text.trim();
-    if text.is_empty() {
+    let object = unfenced(text.trim_start_matches('\u{feff}').trim());
+    if object.is_empty() {
         return Err(ReplyDefect::Empty);
     }
-    let reply = match serde_json::from_str(text) {
-        Ok(reply) => reply,
-        Err(error) => {
-            let object = only_object(text, &error)?;
-            serde_json::from_str(object).map_err(|e| ReplyDefect::WrongShape { reason: short(&e) })?
-        }
-    };
+    // First as JSON, then as a reply: what is no object at all is another defect than one that lacks a field. serde would
+    // also read a list as the fields in their order.
+    if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(object) {
+        return Err(ReplyDefect::NotOneObject { reason: short(&error) });
+    }
+    if !object.starts_with('{') {
+        return Err(ReplyDefect::NotOneObject { reason: "it is another value".to_owned() });
+    }
+    let reply = serde_json::from_str(object).map_err(|e| ReplyDefect::WrongShape { reason: short(&e) })?;
     within_sizes(reply)
 }
 
-/// The one JSON object in a text, whatever stands around it.
-fn only_object<'a>(text: &'a str, error: &serde_json::Error) -> Result<&'a str, ReplyDefect> {
-    let mut objects = Vec::new();
-    let mut at = 0;
-    while let Some(brace) = text[at..].find('{') {
-        let from = at + brace;
-        let mut stream = serde_json::Deserializer::from_str(&text[from..]).into_iter::<serde::de::IgnoredAny>();
-        at = match stream.next() {
-            Some(Ok(_)) => {
-                objects.push(&text[from..from + stream.byte_offset()]);
-                from + stream.byte_offset()
-            }
-            _ => from + 1,
-        };
-    }
-    match objects[..] {
-        [] => Err(ReplyDefect::NoObject { reason: short(error) }),
-        [object] => Ok(object),
-        _ => Err(ReplyDefect::SeveralObjects { count: objects.len() }),
-    }
+/// What stands in the one markdown fence that a text is; the text itself if it is none.
+fn unfenced(text: &str) -> &str {
+    let inside = text.strip_prefix("```").and_then(|rest| rest.strip_suffix("```"));
+    inside.and_then(|inside| inside.split_once('\n')).map_or(text, |(_language, object)| object.trim())
 }
 
 /// The parser's message; it may quote the model at any length.

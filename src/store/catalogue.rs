@@ -6,7 +6,7 @@ use std::ffi::{CStr, CString};
 use oncall_domain::ids::RunbookId;
 use oncall_domain::retrieval::Retrieval;
 use oncall_domain::runbook::Step;
-use oncall_domain::tool::{Catalogue, Tool};
+use oncall_domain::tool::{Catalogue, Tool, validate_step};
 use pgvector::Vector;
 use serde::Serialize;
 
@@ -75,16 +75,20 @@ pub fn retrieve(query: &Query<'_>, weights: Weights) -> Result<Retrieval> {
     Ok(found.unwrap_or_default())
 }
 
-/// The steps of `runbooks` as they stand now.
+/// The steps of `runbooks` as they stand now: those whose tool is there and still lets them.
 pub fn steps_of(runbooks: &[RunbookId]) -> Result<Vec<Step>> {
     let ids: Vec<String> = runbooks.iter().map(|id| id.as_str().to_owned()).collect();
-    Ok(statement!("steps_of").ask(&[ids.into()])?.unwrap_or_default())
+    let mut steps: Vec<Step> = statement!("steps_of").ask(&[ids.into()])?.unwrap_or_default();
+    let tools = tools()?;
+    steps.retain(|step| validate_step(step, &tools).is_ok());
+    Ok(steps)
 }
 
-/// Every tool.
+/// Every sound tool. One that is not (a trigger refuses it, so somebody took that away) is none, and the rest still work.
 pub fn tools() -> Result<Catalogue> {
-    let tools: Vec<Tool> = statement!("tools").ask(&[])?.unwrap_or_default();
-    Ok(Catalogue::new(tools)?)
+    let rows: Vec<serde_json::Value> = statement!("tools").ask(&[])?.unwrap_or_default();
+    let tools = rows.into_iter().filter_map(|row| serde_json::from_value::<Tool>(row).ok());
+    Ok(Catalogue::new(tools.filter(|tool| tool.check().is_ok()))?)
 }
 
 /// One row to be: the trigger adds the vectors.

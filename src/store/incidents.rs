@@ -31,8 +31,9 @@ const ATTEMPTS: usize = 5;
 pub fn open(alert: &Alert, text: &Redacted, kept: &Value, window_s: i32) -> Result<Opened> {
     let fingerprint = alert.fingerprint.as_str();
     let window = || f64::from(window_s).into();
+    let severity = alert.severity.map(Severity::as_str);
     for _ in 0..ATTEMPTS {
-        let joined = writing(|| statement!("join_incident").tell(&[fingerprint.into(), window()]))?;
+        let joined = writing(|| statement!("join_incident").tell(&[fingerprint.into(), window(), severity.into()]))?;
         if let Some(id) = joined {
             return Ok(Opened::Joined(id));
         }
@@ -40,7 +41,7 @@ pub fn open(alert: &Alert, text: &Redacted, kept: &Value, window_s: i32) -> Resu
         let opened = statement!("open_incident").tell(&[
             fingerprint.into(),
             text.as_str().into(),
-            alert.severity.map(Severity::as_str).into(),
+            severity.into(),
             jsonb(kept)?,
         ])?;
         if let Some(id) = opened {
@@ -54,7 +55,13 @@ pub fn open(alert: &Alert, text: &Redacted, kept: &Value, window_s: i32) -> Resu
 
 /// Close the open incident of `fingerprint`, if there is one: the sender says that it is over.
 pub fn resolve(fingerprint: &str) -> Result<Option<String>> {
-    writing(|| statement!("resolve_incident").tell(&[fingerprint.into()]))
+    let close = || writing(|| statement!("resolve_incident").tell(&[fingerprint.into()]));
+    if let Some(id) = close()? {
+        return Ok(Some(id));
+    }
+    // One may be about to be opened by a session that waits for its model: what it is told must not be lost.
+    statement!("await_fingerprint").write(&[fingerprint.into()])?;
+    close()
 }
 
 /// Write down what the triage found.

@@ -9,8 +9,12 @@ pub fn all() -> Result<Vec<Policy>> {
     Ok(statement!("policies").ask(&[])?.unwrap_or_default())
 }
 
-/// Whether the breaker is closed. A row that is missing is an open breaker: a kill switch must not fail open.
+/// The state of the breaker. A row that is missing is an open breaker: a kill switch must not fail open.
 pub fn breaker() -> Result<Breaker> {
     let state: Option<String> = statement!("breaker").ask(&[])?;
-    Ok(if state.as_deref() == Some("closed") { Breaker::Closed } else { Breaker::Open })
+    Ok(match state.as_deref() {
+        Some("closed") => Breaker::Closed,
+        Some("unknown") => Breaker::Unknown,
+        _ => Breaker::Open,
+    })
 }

@@ -34,6 +34,9 @@ BEGIN;
 SELECT severity IS NULL AS no_severity, alert ->> 'source' AS source FROM oncall.handle_alert('{"message": "half a payload');
 SELECT length(alert_text) < 20000 AS cut FROM oncall.handle_alert(repeat('The disk is full. ', 60000));
 ROLLBACK;
+-- More than that could not be read without holding up a cancel.
+SELECT code, message, hint FROM pg_temp.error_of($$SELECT oncall.handle_alert(repeat('The disk is full. ', 120000))$$);
+SELECT code, hint FROM pg_temp.error_of($$SELECT oncall.handle_alert(jsonb_build_object('text', repeat('The disk is full. ', 120000)))$$);
 -- NULL is no alert and no error: nothing comes back.
 SELECT count(*) FROM oncall.handle_alert(NULL::jsonb);
 

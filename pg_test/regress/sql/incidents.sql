@@ -21,6 +21,12 @@ SELECT alert_count, state FROM oncall.handle_alert('{"alertname": "PgBouncerPool
 SELECT count(*) = :before AS joined FROM oncall.incident_audit;
 SELECT state, closed_at IS NOT NULL AS closed FROM oncall.handle_alert('{"alertname": "PgBouncerPoolExhausted", "severity": "critical", "status": "resolved", "message": "Connection pool exhaustion: pool_size=50, active=198"}'::jsonb);
 SELECT state, alert_count FROM oncall.handle_alert('{"alertname": "PgBouncerPoolExhausted", "severity": "critical", "message": "Connection pool exhaustion: pool_size=50, active=198"}'::jsonb);
+-- A repeat may be worse than the first, never better.
+BEGIN;
+SELECT severity FROM oncall.handle_alert('{"alertname": "Worse", "severity": "warning", "message": "it hurts"}'::jsonb);
+SELECT severity FROM oncall.handle_alert('{"alertname": "Worse", "severity": "critical", "message": "it hurts"}'::jsonb);
+SELECT severity FROM oncall.handle_alert('{"alertname": "Worse", "severity": "info", "message": "it hurts"}'::jsonb);
+ROLLBACK;
 -- A resolution of what was never open is no incident.
 SELECT count(*) FROM oncall.handle_alert('{"alertname": "NeverSeen", "status": "resolved", "message": "it is over"}'::jsonb);
 -- After the window a repeat is a new incident, and the old one is closed as expired.
@@ -47,6 +53,20 @@ ROLLBACK;
 BEGIN;
 UPDATE oncall.circuit_breaker SET state = 'open', reason = 'a drill';
 SELECT routing_decision FROM oncall.handle_alert('{"alertname": "PgBouncerPoolExhausted", "database": "open", "message": "Connection pool exhaustion: pool_size=50, active=198"}'::jsonb);
+ROLLBACK;
+-- A transaction that cannot see whether the breaker was opened escalates.
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT routing_decision FROM oncall.handle_alert('{"alertname": "PgBouncerPoolExhausted", "database": "old snapshot", "message": "Connection pool exhaustion: pool_size=50, active=198"}'::jsonb);
+ROLLBACK;
+-- A step that its tool no longer allows is no step.
+BEGIN;
+UPDATE oncall.tool SET parameters = jsonb_set(parameters, '{value,max}', '1') WHERE name = 'pgbouncer_set';
+SELECT routing_decision FROM oncall.handle_alert('{"alertname": "PgBouncerPoolExhausted", "database": "bounds", "message": "Connection pool exhaustion: pool_size=50, active=198"}'::jsonb);
+ROLLBACK;
+-- A measurement that is no number costs no alert.
+BEGIN;
+INSERT INTO oncall.metric_sample (metric, value) VALUES ('x', 'NaN'), ('y', 'Infinity'), ('z', 1);
+SELECT count(*) FROM oncall.handle_alert('there is a metric that is no number');
 ROLLBACK;
 -- A stricter policy decides from its insertion on; the incident says which one it was.
 BEGIN;

@@ -44,6 +44,14 @@ SELECT * FROM pg_temp.error_of($$INSERT INTO oncall.ops_runbooks (runbook_id, se
 SELECT * FROM pg_temp.error_of($$UPDATE oncall.ops_runbooks SET embedding = '[1,2,3]' WHERE runbook_id = 'RB-950'$$);
 DELETE FROM oncall.ops_runbooks WHERE runbook_id = 'RB-950';
 
+-- A tool that could not be used is refused when it is written, not at night.
+SELECT code, message FROM pg_temp.error_of($$INSERT INTO oncall.tool (name, kind, summary, template, parameters) VALUES ('own', 'diagnostic', 's', 'SELECT 1', '{"p": {"type": "nonsense"}}')$$);
+SELECT code, message FROM pg_temp.error_of($$INSERT INTO oncall.tool (name, kind, summary, template) VALUES ('own', 'diagnostic', 's', 'SELECT 1; DROP TABLE x')$$);
+-- A step whose flag nobody gave needs a person.
+BEGIN;
+INSERT INTO oncall.ops_runbooks (runbook_id, section, content, step) VALUES ('RB-951', 'Vacuum', 'y', '{"tool": "vacuum_analyze", "parameters": {"table": "public.orders"}}');
+SELECT destructive FROM oncall.ops_runbooks WHERE runbook_id = 'RB-951';
+ROLLBACK;
 -- Search: by words, by an alert's exact name, and what is no search.
 SELECT runbook_id, found_by FROM oncall.search_runbooks('connection pool exhausted, clients wait in PgBouncer', 1);
 SELECT DISTINCT runbook_id, found_by FROM oncall.search_runbooks((SELECT alerts[1] FROM oncall.ops_runbooks WHERE runbook_id = 'RB-003' LIMIT 1), 3);

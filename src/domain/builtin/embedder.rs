@@ -6,15 +6,21 @@ use super::hash::{DIMENSIONS, Fnv, dimension, sign};
 use super::tokens::each_token;
 use super::weights::Kind;
 
+/// How much of a text is looked at, in bytes.
+pub const LONGEST_TEXT: usize = 64 * 1024;
+
 /// The embedding of a text: 1024 hashed features, of length 1. The same function serves query and chunk.
 ///
 /// Words count once, the 3-, 4- and 5-grams of `^word$` 0.3 each, so that `autovacuum` still meets `vacuuming`. A feature
 /// that occurs n times counts 1 + ln n times its weight.
 ///
+/// Only the first [`LONGEST_TEXT`] bytes count: nothing can interrupt this, and what a text is about stands at its start.
+///
 /// A text without a single token (empty, only numbers, or in a script other than Latin) gives the zero vector: it is
 /// similar to nothing. pgvector's cosine distance to a zero vector is NaN, and its HNSW index leaves zero vectors out:
 /// check [`is_blank`] before a search.
 pub fn embed(text: &str) -> Vector {
+    let text = &text[..text.floor_char_boundary(LONGEST_TEXT)];
     let mut words = Vec::new();
     let mut n_grams = Vec::new();
     each_token(text, |token| {
@@ -76,6 +82,12 @@ mod tests {
 
     fn norm(vector: &Vector) -> f64 {
         cosine(vector, vector).sqrt()
+    }
+
+    #[test]
+    fn what_stands_behind_the_longest_text_does_not_count() {
+        let start = "pool exhausted ".repeat(LONGEST_TEXT / 15 + 1);
+        assert_eq!(embed(&start), embed(&format!("{start} and the archive command fails")));
     }
 
     #[test]

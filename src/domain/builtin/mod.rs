@@ -15,6 +15,6 @@ mod weights;
 
 pub use chunks::{LONGEST_SECTION, chunk_text, pod_passage_text, pod_query_text, split_section};
 pub use confidence::{BY_NAME, confidence};
-pub use embedder::{embed, is_blank};
+pub use embedder::{LONGEST_TEXT, embed, is_blank};
 pub use hash::DIMENSIONS;
 pub use triage::triage;

@@ -158,6 +158,10 @@ fn breaker_closed(breaker: Breaker) -> Condition {
         Breaker::Open => {
             ("open", "The circuit breaker is open: the pipeline itself is in doubt, so nothing is done unasked.")
         }
+        Breaker::Unknown => (
+            "unknown",
+            "This transaction, not READ COMMITTED, sees the circuit breaker and the budget as they were at its start.",
+        ),
     };
     condition(Rule::BreakerClosed, breaker == Breaker::Closed, value, "closed", reason.to_owned())
 }

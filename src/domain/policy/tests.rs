@@ -157,6 +157,7 @@ fn breaker_autonomy_and_budget_each_hold_back_what_is_good_otherwise() {
     };
     assert_eq!(decide(&case).route, Route::Autonomous, "8 of 10 are used and 2 wanted");
     assert_eq!(failed(&decide(&Case { breaker: Breaker::Open, ..case })), [Rule::BreakerClosed]);
+    assert_eq!(failed(&decide(&Case { breaker: Breaker::Unknown, ..case })), [Rule::BreakerClosed]);
     assert_eq!(failed(&decide(&Case { autonomy: Autonomy::Off, ..case })), [Rule::AutonomyNotOff]);
     assert_eq!(failed(&decide(&Case { actions_last_hour: 9, ..case })), [Rule::BudgetLeft]);
     assert_eq!(failed(&decide(&Case { actions_last_hour: u32::MAX, ..case })), [Rule::BudgetLeft]);
@@ -378,7 +379,7 @@ fn of_a_million_strange_cases_none_acts_unless_every_condition_of_the_invariant_
             triage: &triage,
             retrieval: &catalogues[dice.roll(catalogues.len())],
             policy: &policy,
-            breaker: if strange(&mut dice) { Breaker::Open } else { Breaker::Closed },
+            breaker: if strange(&mut dice) { dice.pick(&[Breaker::Open, Breaker::Unknown]) } else { Breaker::Closed },
             autonomy: dice.pick(&[Autonomy::On, Autonomy::On, Autonomy::DryRun, Autonomy::DryRun, Autonomy::Off]),
             actions_last_hour: dice.pick(&[0, 0, 1, 9, 10, u32::MAX]),
         };

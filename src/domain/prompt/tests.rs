@@ -170,10 +170,10 @@ fn with_nothing_found_the_prompt_says_so() {
 #[test]
 fn a_repair_shows_the_answer_and_the_defect_as_data() {
     let first = prompt("a", "b", "c");
-    let repair = Prompt::triage_repair(&first, "I think password=hunter2", &ReplyDefect::SeveralObjects { count: 2 });
+    let repair = Prompt::triage_repair(&first, "I think password=hunter2", &ReplyDefect::NoConfidence);
     assert!(repair.user().starts_with(first.user().trim_end()));
     assert!(repair.user().contains("I think password=[redacted: password]\nend data"));
-    assert!(repair.user().contains("the answer holds 2 JSON objects; exactly one is wanted"));
+    assert!(repair.user().contains("confidence is null; it must be a number"));
     let long = Prompt::triage_repair(&first, &"x".repeat(1_000_000), &ReplyDefect::Empty);
     assert!(long.tokens() < first.tokens() + 800);
 }

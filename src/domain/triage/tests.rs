@@ -20,35 +20,40 @@ fn a_reply_is_read_as_it_stands() {
 }
 
 #[test]
-fn a_fence_or_words_around_the_one_object_are_tolerated() {
-    for text in [
-        format!("```json\n{GOOD}\n```"),
-        format!("Here is the JSON {{as asked}}:\n{GOOD}\nI hope that helps."),
-        format!("\u{feff}{GOOD}"),
-    ] {
+fn a_fence_around_the_object_is_tolerated() {
+    for text in [format!("```json\n{GOOD}\n```"), format!("```\n{GOOD}\n```\n"), format!("\u{feff}{GOOD}")] {
         assert_eq!(parse(&text), parse(GOOD), "{text}");
     }
 }
 
 #[test]
-fn of_two_objects_neither_is_taken() {
-    assert_eq!(parse(&format!("{GOOD}\n{GOOD}")), Err(ReplyDefect::SeveralObjects { count: 2 }));
-    assert_eq!(parse(&format!("{{}} {GOOD}")), Err(ReplyDefect::SeveralObjects { count: 2 }));
+fn an_object_among_words_other_objects_or_in_a_list_is_not_taken() {
+    for text in [
+        format!("<think>the example says {GOOD} but I must not</think> I refuse."),
+        format!("Here is the JSON:\n{GOOD}"),
+        format!("{GOOD}\nBut do not do that."),
+        format!("{GOOD}\n{GOOD}"),
+        format!("[{GOOD}]"),
+        r#"["X", "RB-001", 0.99, ["RB-001/raise-the-pool-size"], "h"]"#.to_owned(),
+    ] {
+        let defect = parse(&text).unwrap_err();
+        assert!(matches!(defect, ReplyDefect::NotOneObject { .. }), "{text}: {defect}");
+    }
 }
 
 #[test]
 fn text_that_is_no_reply_is_a_defect_that_says_what_to_mend() {
     for (text, message) in [
         ("  \n".to_owned(), "the answer is empty"),
-        ("The pool is full.".to_owned(), "no JSON object"),
-        ("[1, 2]".to_owned(), "no JSON object"),
-        (GOOD[..100].to_owned(), "no JSON object"),
-        ("{\"{\\\"".repeat(5000), "no JSON object"),
-        ("{\"a\":".repeat(5000), "no JSON object"),
+        ("The pool is full.".to_owned(), "not one JSON object"),
+        ("[1, 2]".to_owned(), "not one JSON object"),
+        (GOOD[..100].to_owned(), "not one JSON object"),
+        ("{\"{\\\"".repeat(5000), "not one JSON object"),
+        ("{\"a\":".repeat(5000), "not one JSON object"),
         ("{}".to_owned(), "missing field `incident_type`"),
         (GOOD.replacen("{", r#"{"confidence": 0.1, "#, 1), "duplicate field `confidence`"),
         (with("confidence", json!("NaN")), "invalid type: string \"NaN\""),
-        (GOOD.replace("0.85", "NaN"), "no JSON object"),
+        (GOOD.replace("0.85", "NaN"), "not one JSON object"),
         (GOOD.replace("0.85", "1e999"), "number out of range"),
         (with("confidence", json!(null)), "confidence is null"),
         (with("recommended_actions", json!(null)), "invalid type: null"),

@@ -103,6 +103,10 @@ fn check(vector: &[f32]) -> Result<(), ModelError> {
     if vector.iter().all(|x| *x == 0.0) {
         return Err(unusable("an embedding is all zeros, so it points nowhere"));
     }
+    // pgvector sums the squares in f32. Where that overflows or vanishes, a cosine is no number.
+    if !vector.iter().map(|x| x * x).sum::<f32>().is_normal() {
+        return Err(unusable("an embedding is too long or too short for its cosine to be a number"));
+    }
     Ok(())
 }
 

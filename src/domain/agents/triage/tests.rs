@@ -184,7 +184,7 @@ fn an_answer_that_cannot_be_read_gets_one_repair_round_that_says_what_is_wrong()
     assert!(outcome.0.repaired && outcome.0.failure.is_none());
     assert_eq!(host.purposes(), ["triage", "triage repair"]);
     assert!(host.asked.borrow()[1].1.contains("I would raise the pool."));
-    assert!(host.asked.borrow()[1].1.contains("the answer holds no JSON object"));
+    assert!(host.asked.borrow()[1].1.contains("the answer is not one JSON object"));
     assert_eq!(routed(&outcome).route, Route::Autonomous);
 }
 
@@ -197,7 +197,7 @@ fn after_two_bad_answers_the_builtin_view_goes_to_a_person() {
     let decision = routed(&outcome);
     assert_eq!(decision.route, Route::Escalate);
     let reason = decision.objections().next().unwrap();
-    assert!(reason.contains("no JSON object") && reason.contains("second try"), "{reason}");
+    assert!(reason.contains("not one JSON object") && reason.contains("second try"), "{reason}");
 }
 
 #[test]
@@ -226,7 +226,7 @@ fn what_a_server_says_is_stored_without_secrets_and_without_what_postgres_cannot
 fn a_pod_that_dies_before_the_repair_escalates_with_both_reasons() {
     let host = Script::new([answer("What?"), Err(ModelError::Timeout { phase: "response".to_owned() })]);
     let Some(Failure::NoReply { reason }) = host.run().0.failure else { panic!("it answered once") };
-    assert!(reason.contains("no JSON object") && reason.contains("in time (response)"), "{reason}");
+    assert!(reason.contains("not one JSON object") && reason.contains("in time (response)"), "{reason}");
 }
 
 #[test]
