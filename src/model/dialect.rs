@@ -1,7 +1,5 @@
 //! How a server is told the shape of the answer. They differ, so it is a setting of the model.
 
-use std::str::FromStr;
-
 use serde_json::{Map, Value, json};
 
 /// The way to ask for a structured answer.
@@ -16,25 +14,6 @@ pub enum Dialect {
     GuidedJson,
     /// Nothing but words: for a server that refuses all of the above. The schema stands in the system message.
     None,
-}
-
-/// Why a text names no dialect.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no dialect: it is json_schema, json_object_schema, guided_json or none")]
-pub struct UnknownDialect(String);
-
-impl FromStr for Dialect {
-    type Err = UnknownDialect;
-
-    fn from_str(text: &str) -> Result<Self, UnknownDialect> {
-        match text {
-            "json_schema" => Ok(Self::JsonSchema),
-            "json_object_schema" => Ok(Self::JsonObjectSchema),
-            "guided_json" => Ok(Self::GuidedJson),
-            "none" => Ok(Self::None),
-            other => Err(UnknownDialect(other.to_owned())),
-        }
-    }
 }
 
 impl Dialect {
@@ -102,12 +81,5 @@ mod tests {
         let words = Dialect::None.system("Triage.", &schema());
         assert!(words.starts_with("Triage.\n\nAnswer with one JSON object"), "{words}");
         assert!(words.ends_with(r#"{"type":"object"}"#), "{words}");
-    }
-
-    #[test]
-    fn an_unknown_dialect_is_answered_with_the_known_ones() {
-        assert_eq!("guided_json".parse(), Ok(Dialect::GuidedJson));
-        let said = "grammar".parse::<Dialect>().unwrap_err().to_string();
-        assert!(said.contains("json_schema, json_object_schema, guided_json or none"), "{said}");
     }
 }
