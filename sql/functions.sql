@@ -4,10 +4,14 @@
 -- Alerts and incidents
 ----------------------------------------------------------------------------------------------------------------------
 
+-- Not STRICT: a gateway that sends NULL has lost an alert and must hear of it. Generic plans, since the statements of an
+-- alert are the same for all of them.
+
 CREATE FUNCTION oncall.triage_alert(alert jsonb) RETURNS SETOF oncall.incident_audit
-LANGUAGE plpgsql STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
-    ids CONSTANT text[] := oncall_internal.triage(alert::text);
+    ids CONSTANT text[] := oncall_internal.triage(coalesce(alert::text, 'null'));
 BEGIN
     RETURN QUERY SELECT a.* FROM oncall.incident_audit AS a WHERE a.incident_id = ANY (ids) ORDER BY array_position(ids, a.incident_id);
 END
@@ -15,9 +19,10 @@ $$;
 COMMENT ON FUNCTION oncall.triage_alert(jsonb) IS 'Steps 1 to 5: normalise, retrieve, triage; one audit row for each alert of the payload. A repeat joins its open incident, a resolution closes it';
 
 CREATE FUNCTION oncall.triage_alert(alert text) RETURNS SETOF oncall.incident_audit
-LANGUAGE plpgsql STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
-    ids CONSTANT text[] := oncall_internal.triage_text(alert);
+    ids CONSTANT text[] := oncall_internal.triage_text(coalesce(alert, ''));
 BEGIN
     RETURN QUERY SELECT a.* FROM oncall.incident_audit AS a WHERE a.incident_id = ANY (ids) ORDER BY array_position(ids, a.incident_id);
 END
@@ -34,9 +39,10 @@ $$;
 COMMENT ON FUNCTION oncall.route_incident(text) IS 'Step 6: autonomous or escalate, by policy; records the decision with every reason';
 
 CREATE FUNCTION oncall.handle_alert(alert jsonb) RETURNS SETOF oncall.incident_audit
-LANGUAGE plpgsql STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
-    ids CONSTANT text[] := oncall_internal.triage(alert::text);
+    ids CONSTANT text[] := oncall_internal.triage(coalesce(alert::text, 'null'));
 BEGIN
     RETURN QUERY SELECT * FROM oncall_internal.route_all(ids);
 END
@@ -44,9 +50,10 @@ $$;
 COMMENT ON FUNCTION oncall.handle_alert(jsonb) IS 'triage_alert() and route_incident() in one call, for each alert of the payload';
 
 CREATE FUNCTION oncall.handle_alert(alert text) RETURNS SETOF oncall.incident_audit
-LANGUAGE plpgsql STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
-    ids CONSTANT text[] := oncall_internal.triage_text(alert);
+    ids CONSTANT text[] := oncall_internal.triage_text(coalesce(alert, ''));
 BEGIN
     RETURN QUERY SELECT * FROM oncall_internal.route_all(ids);
 END

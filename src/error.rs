@@ -36,7 +36,7 @@ pub enum OncallError {
     NoSuchIncident { id: String },
     #[error("the incident of fingerprint {fingerprint} is opened and closed by other sessions all the time")]
     Contended { fingerprint: String },
-    #[error("incident {id} cannot be routed: it is {state}")]
+    #[error("incident {id} cannot be routed: its state is {state}")]
     NotRoutable { id: String, state: String },
     #[error("{argument} must be {rule}, not {value}")]
     Argument { argument: &'static str, rule: &'static str, value: String },
@@ -83,6 +83,19 @@ impl OncallError {
         }
     }
 
+    fn detail(&self) -> Option<String> {
+        match self {
+            Self::Alert(error) => error.detail(),
+            Self::TooLarge { .. } => {
+                Some("Nothing can interrupt the reading of JSON, so there is a limit to it.".to_owned())
+            }
+            Self::NotPreloaded => {
+                Some("The library was loaded by a session; its settings belong to the whole server.".to_owned())
+            }
+            _ => None,
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::NotPreloaded => {
@@ -115,9 +128,10 @@ impl OncallError {
                 "Nothing was written. Try again when the pod answers, or SET oncall.embedding_model = 'builtin' and run \
                  SELECT * FROM oncall.reembed_runbooks()"
             }
-            Self::AppendOnly { .. } => {
-                "The audit is append-only. Policies are versioned: insert a new row instead of changing an old one."
+            Self::AppendOnly { table } if table == "oncall.router_policy" => {
+                "Policies are versioned: insert a new row instead of changing an old one."
             }
+            Self::AppendOnly { .. } => "The audit is append-only: only the extension itself writes it.",
             Self::Runbook(_) | Self::Argument { .. } | Self::Setting { .. } | Self::Catalogue { .. } | Self::Spi(_) => {
                 return None;
             }
@@ -129,7 +143,10 @@ impl OncallError {
 impl From<OncallError> for ErrorReport {
     #[track_caller]
     fn from(error: OncallError) -> Self {
-        let report = ErrorReport::new(error.code(), error.to_string(), "oncall");
+        let mut report = ErrorReport::new(error.code(), error.to_string(), "oncall");
+        if let Some(detail) = error.detail() {
+            report = report.set_detail(detail);
+        }
         match error.hint() {
             Some(hint) => report.set_hint(hint),
             None => report,

@@ -187,7 +187,8 @@ impl Host for CallerHost<'_> {
             "generator": model,
             "embedder": pod::embedding_model(),
             "purpose": request.purpose,
-            "fallback_triggered": false,
+            // A call that failed is no sample of its own: the builtin row that stands in for it is.
+            "fallback_triggered": answered.is_ok().then_some(false),
             "failed": answered.as_ref().err().map(failure),
         });
         self.record_inference(text.map(|text| text.as_str().to_owned()), &model, context, told);

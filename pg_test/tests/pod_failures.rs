@@ -104,7 +104,7 @@ fn a_pod_that_gives_no_answer_escalates_with_the_reason_and_the_builtin_view() {
         let inferences = inferences(&mut client, &incident.id);
         let [asked, stood_in] = inferences.as_slice() else { panic!("{inferences:#?}") };
         assert_eq!((asked.model.as_str(), &asked.answer), ("stub-chat", &None));
-        assert_eq!(asked.context["fallback_triggered"], false);
+        assert!(asked.context["fallback_triggered"].is_null(), "a failed call is no sample of its own");
         assert!(asked.context["failed"]["reason"].as_str().is_some_and(|reason| reason.contains(words)), "{asked:?}");
         assert_eq!(stood_in.model, "builtin");
         assert_eq!(stood_in.context["fallback_triggered"], true);

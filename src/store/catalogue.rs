@@ -17,11 +17,11 @@ use crate::backend::with_settings;
 pub const MOST_SECTIONS: i32 = 100;
 
 /// How many candidates each index gives beyond k, so that the runner-up is among them.
-const MORE_CANDIDATES: i32 = 15;
+const MORE_CANDIDATES: i32 = 10;
 
 /// The least `hnsw.ef_search`. It bounds what an index gives, so it must exceed the candidates; twice as many keep the
 /// recall of a small k.
-const LEAST_EF_SEARCH: i32 = 50;
+const LEAST_EF_SEARCH: i32 = 40;
 
 /// What the search runs under. The planner does not count that each vector of a scan is fetched from TOAST, so below
 /// some ten thousand rows it would read them all, by a scan or by another index, and sort. What is "off" costs ten
@@ -79,15 +79,20 @@ pub fn retrieve(query: &Query<'_>, weights: Weights) -> Result<Retrieval> {
 pub fn steps_of(runbooks: &[RunbookId]) -> Result<Vec<Step>> {
     let ids: Vec<String> = runbooks.iter().map(|id| id.as_str().to_owned()).collect();
     let mut steps: Vec<Step> = statement!("steps_of").ask(&[ids.into()])?.unwrap_or_default();
-    let tools = tools()?;
+    let mut names: Vec<String> = steps.iter().map(|step| step.tool.as_str().to_owned()).collect();
+    names.extend(steps.iter().filter_map(|step| Some(step.rollback.as_ref()?.tool.as_str().to_owned())));
+    let tools = sound(statement!("tools_named").ask(&[names.into()])?)?;
     steps.retain(|step| validate_step(step, &tools).is_ok());
     Ok(steps)
 }
 
 /// Every sound tool. One that is not (a trigger refuses it, so somebody took that away) is none, and the rest still work.
 pub fn tools() -> Result<Catalogue> {
-    let rows: Vec<serde_json::Value> = statement!("tools").ask(&[])?.unwrap_or_default();
-    let tools = rows.into_iter().filter_map(|row| serde_json::from_value::<Tool>(row).ok());
+    sound(statement!("tools").ask(&[])?)
+}
+
+fn sound(rows: Option<Vec<serde_json::Value>>) -> Result<Catalogue> {
+    let tools = rows.unwrap_or_default().into_iter().filter_map(|row| serde_json::from_value::<Tool>(row).ok());
     Ok(Catalogue::new(tools.filter(|tool| tool.check().is_ok()))?)
 }
 

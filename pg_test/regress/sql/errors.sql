@@ -1,11 +1,13 @@
 -- Bad input: each error with its SQLSTATE and what to do, and nothing is lost.
 \pset format unaligned
-CREATE FUNCTION pg_temp.error_of(command text) RETURNS TABLE (code text, message text, hint text) LANGUAGE plpgsql AS $$
+CREATE FUNCTION pg_temp.error_of(command text) RETURNS TABLE (code text, message text, detail text, hint text) LANGUAGE plpgsql AS $$
 BEGIN
     EXECUTE command;
-    RETURN QUERY SELECT '00000', 'no error', '';
+    RETURN QUERY SELECT '00000', 'no error', '', '';
 EXCEPTION WHEN OTHERS THEN
-    GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
+    GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT,
+        detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+    detail := left(detail, 60);
     RETURN NEXT;
 END
 $$;
@@ -37,8 +39,9 @@ ROLLBACK;
 -- More than that could not be read without holding up a cancel.
 SELECT code, message, hint FROM pg_temp.error_of($$SELECT oncall.handle_alert(repeat('The disk is full. ', 120000))$$);
 SELECT code, hint FROM pg_temp.error_of($$SELECT oncall.handle_alert(jsonb_build_object('text', repeat('The disk is full. ', 120000)))$$);
--- NULL is no alert and no error: nothing comes back.
-SELECT count(*) FROM oncall.handle_alert(NULL::jsonb);
+-- A gateway that sends NULL has lost an alert.
+SELECT code, message FROM pg_temp.error_of($$SELECT oncall.handle_alert(NULL::jsonb)$$);
+SELECT code, message FROM pg_temp.error_of($$SELECT oncall.handle_alert(NULL::text)$$);
 
 -- Incidents that are not there, or not to be routed again.
 SELECT * FROM pg_temp.error_of($$SELECT oncall.route_incident('INC-9999')$$);

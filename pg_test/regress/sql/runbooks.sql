@@ -1,12 +1,14 @@
 -- Runbooks: loading, errors that say where, vectors that follow the text, search.
 \pset format unaligned
 \getenv runbooks ONCALL_RUNBOOKS
-CREATE FUNCTION pg_temp.error_of(command text) RETURNS TABLE (code text, message text, hint text) LANGUAGE plpgsql AS $$
+CREATE FUNCTION pg_temp.error_of(command text) RETURNS TABLE (code text, message text, detail text, hint text) LANGUAGE plpgsql AS $$
 BEGIN
     EXECUTE command;
-    RETURN QUERY SELECT '00000', 'no error', '';
+    RETURN QUERY SELECT '00000', 'no error', '', '';
 EXCEPTION WHEN OTHERS THEN
-    GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
+    GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT,
+        detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+    detail := left(detail, 60);
     RETURN NEXT;
 END
 $$;

@@ -48,7 +48,7 @@ pub enum AlertError {
         found: &'static str,
     },
     /// No format has these keys.
-    #[error("the alert is of no known format: looked for {}, but it has {found}", names())]
+    #[error("the alert is of no known format: it has {found}")]
     UnknownFormat {
         /// The keys that it has, cut to size.
         found: String,
@@ -83,13 +83,23 @@ pub enum AlertError {
 }
 
 impl AlertError {
+    /// What was looked for, where nothing of it was found.
+    pub fn detail(&self) -> Option<String> {
+        match self {
+            Self::NotAnObject { .. } | Self::UnknownFormat { .. } => {
+                let formats: Vec<String> = FORMATS.iter().map(|f| format!("{} ({})", f.name, f.told_by)).collect();
+                Some(format!("Looked for, in this order: {}.", formats.join("; ")))
+            }
+            Self::InList { error, .. } => error.detail(),
+            Self::Empty | Self::Malformed { .. } | Self::NotAnAlert { .. } => None,
+        }
+    }
+
     /// What the sender, or whoever set the sender up, can do.
     pub fn hint(&self) -> String {
         match self {
-            Self::Empty => "Send a text, or a payload with at least a \"text\" or a \"name\".".to_owned(),
-            Self::NotAnObject { .. } | Self::UnknownFormat { .. } => {
-                let formats: Vec<String> = FORMATS.iter().map(|f| format!("{} ({})", f.name, f.told_by)).collect();
-                format!("Looked for, in this order: {}.", formats.join("; "))
+            Self::Empty | Self::NotAnObject { .. } | Self::UnknownFormat { .. } => {
+                "Send a text, or a payload with at least a \"text\" or a \"name\".".to_owned()
             }
             Self::Malformed { .. } => "Send the payload as the system produced it, unchanged.".to_owned(),
             Self::NotAnAlert { advice, .. } => advice.clone(),
@@ -151,10 +161,6 @@ pub(super) fn read(fields: Fields) -> Result<Vec<Draft>, AlertError> {
 
 fn read_object(map: &Map<String, Value>) -> Result<Vec<Alert>, AlertError> {
     Ok(read(Fields::new(map.clone()))?.into_iter().map(Draft::finish).collect())
-}
-
-fn names() -> String {
-    FORMATS.map(|format| format.name).join(", ")
 }
 
 fn keys(fields: &Fields) -> String {

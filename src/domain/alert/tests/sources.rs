@@ -401,12 +401,13 @@ fn a_list_is_read_one_by_one_and_an_error_says_which() {
 fn a_payload_of_no_format_is_an_error_that_says_what_was_looked_for() {
     let error = error(&json!({"result": "Request will be processed", "took": 0.3}));
     assert!(error.to_string().contains("\"result\", \"took\""), "{error}");
+    let detail = error.detail().unwrap();
     for format in
         ["alertmanager", "grafana", "pagerduty", "datadog", "opsgenie", "cloudwatch", "zabbix", "nagios", "generic"]
     {
-        assert!(error.to_string().contains(format), "{error}");
+        assert!(detail.contains(format), "{detail}");
     }
-    assert!(error.hint().contains("nagios (\"notification_type\" with \"host\")"), "{}", error.hint());
+    assert!(detail.contains("nagios (\"notification_type\" with \"host\")"), "{detail}");
 }
 
 #[test]
