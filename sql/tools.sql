@@ -189,8 +189,6 @@ $function$;
 COMMENT ON FUNCTION oncall.top_statements(integer) IS
     'The statements that took the most time, from pg_stat_statements wherever it lives; no rows without it.';
 
-SELECT pg_catalog.pg_extension_config_dump('oncall.tool', 'WHERE NOT builtin');
-
 REVOKE ALL ON TABLE oncall.tool FROM PUBLIC;
 REVOKE ALL ON FUNCTION
     oncall.dblink_schema(), oncall.foreign_server(name), oncall.pgbouncer_pools(name), oncall.pgbouncer_config(name),

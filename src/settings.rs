@@ -14,7 +14,7 @@ use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
 use crate::backend;
 
 /// The value of `model_url` and `embedding_model` that means: no pod, the builtin model answers.
-pub const BUILTIN: &str = "builtin";
+pub use oncall_domain::triage::BUILTIN;
 
 #[derive(Debug, Clone, Copy, PostgresGucEnum)]
 #[allow(non_camel_case_types)]

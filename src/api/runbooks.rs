@@ -24,7 +24,7 @@ use crate::store::{self, policies};
 /// The most bytes of a runbook; one that is longer is none.
 const MOST_BYTES: usize = 1024 * 1024;
 
-/// Parse a runbook, check it against the tools and replace its rows; `[id, sections, steps]`.
+/// Parse a runbook, check it against the tools and replace its rows; how many sections and steps it has now.
 #[pg_extern(schema = "oncall_internal", strict)]
 fn store_runbook(markdown: &str, file: &str) -> Answer<JsonB> {
     if markdown.len() > MOST_BYTES {
@@ -84,6 +84,11 @@ fn refuse_mixed_models() -> store::Result<()> {
     }
 }
 
+/// A vector of another length than the column's cannot be compared with what is in it.
+fn refuse_wrong_dimension(expected: usize, got: usize) -> store::Result<()> {
+    if expected == got { Ok(()) } else { Err(OncallError::WrongDimension { expected, got }) }
+}
+
 /// Check the step of a row and name it: the id that follows from its place.
 #[pg_extern(schema = "oncall_internal", strict)]
 fn check_step(runbook_id: &str, section: &str, step: JsonB, destructive: bool) -> Answer<String> {
@@ -138,10 +143,7 @@ fn embed_passage(title: &str, section: &str, content: &str, dimension: i32) -> A
         Err(error) => return Err(OncallError::Embedding(error).into()),
         Ok(mut vectors) => vectors.pop().unwrap_or_default(),
     };
-    let expected = usize::try_from(dimension).unwrap_or_default();
-    if vector.len() != expected {
-        return Err(OncallError::WrongDimension { expected, got: vector.len() }.into());
-    }
+    refuse_wrong_dimension(usize::try_from(dimension).unwrap_or_default(), vector.len())?;
     Ok(vector)
 }
 
@@ -178,14 +180,8 @@ fn search(query: &str, k: i32) -> Answer<JsonB> {
         Ok(mut vectors) => Some(Vector::from(vectors.pop().unwrap_or_default())),
     };
     if let Some(vector) = &pod_vector {
-        let model = pod::embedding_model();
-        if let Some(found) = catalogue::foreign_embedding(&model)? {
-            return Err(OncallError::MixedModels { found, expected: model }.into());
-        }
-        let (expected, got) = (catalogue::embedding_dimension()?, vector.as_slice().len());
-        if expected != got {
-            return Err(OncallError::WrongDimension { expected, got }.into());
-        }
+        refuse_mixed_models()?;
+        refuse_wrong_dimension(catalogue::embedding_dimension()?, vector.as_slice().len())?;
     }
     let policies = policies::all()?;
     let policy = policy::select(&policies, None, None);

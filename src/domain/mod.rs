@@ -8,6 +8,7 @@
 pub mod agents;
 pub mod alert;
 pub mod builtin;
+mod fnv;
 pub mod host;
 pub mod ids;
 pub mod policy;

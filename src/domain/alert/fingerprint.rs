@@ -16,35 +16,20 @@ use std::collections::BTreeMap;
 
 use super::{marker, words};
 
+use crate::fnv::Fnv;
+
 /// The name under which the story is hashed beside the labels; Prometheus reserves names with two underscores.
 const STORY: &str = "__story__";
 
-/// FNV-1a, 64 bits (offset basis and prime as in draft-eastlake-fnv), the hash of Prometheus's label sets.
-#[derive(Clone, Copy)]
-struct Fnv(u64);
-
-impl Fnv {
-    fn new() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-
-    fn write(mut self, bytes: &[u8]) -> Self {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
-        self
-    }
-
-    fn hex(self) -> String {
-        format!("{:016x}", self.0)
-    }
+fn hex(hash: Fnv) -> String {
+    format!("{:016x}", hash.value())
 }
 
 /// The fingerprint of an alert: 16 small hexadecimal digits.
 pub(super) fn of(key: Option<&str>, labels: &BTreeMap<String, String>, text: &str) -> String {
     match key.map(str::trim).filter(|key| !key.is_empty()) {
         Some(key) if is_fingerprint(key) => key.to_ascii_lowercase(),
-        Some(key) => Fnv::new().write(key.as_bytes()).hex(),
+        Some(key) => hex(Fnv::EMPTY.bytes(key.as_bytes())),
         None if labels.contains_key("alertname") => of_labels(labels.iter().map(|(k, v)| (k.as_str(), v.as_str()))),
         None => {
             let story = story(text);
@@ -62,11 +47,9 @@ pub(super) fn is_fingerprint(key: &str) -> bool {
 
 /// Prometheus's fingerprint of a label set: over each name, 0xff, value, 0xff, in the order of the names.
 fn of_labels<'a>(sorted: impl Iterator<Item = (&'a str, &'a str)>) -> String {
-    sorted
-        .fold(Fnv::new(), |hash, (name, value)| {
-            hash.write(name.as_bytes()).write(&[0xff]).write(value.as_bytes()).write(&[0xff])
-        })
-        .hex()
+    hex(sorted.fold(Fnv::EMPTY, |hash, (name, value)| {
+        hash.bytes(name.as_bytes()).byte(0xff).bytes(value.as_bytes()).byte(0xff)
+    }))
 }
 
 /// The first line of a text, without what differs between two messages about the same thing.

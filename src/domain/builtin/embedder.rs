@@ -2,9 +2,10 @@
 
 use pgvector::Vector;
 
-use super::hash::{DIMENSIONS, Fnv, dimension, sign};
+use super::hash::{DIMENSIONS, dimension, finish, sign};
 use super::tokens::each_token;
 use super::weights::Kind;
+use crate::fnv::Fnv;
 
 /// How much of a text is looked at, in bytes.
 pub const LONGEST_TEXT: usize = 64 * 1024;
@@ -24,7 +25,7 @@ pub fn embed(text: &str) -> Vector {
     let mut words = Vec::new();
     let mut n_grams = Vec::new();
     each_token(text, |token| {
-        words.push(Fnv::EMPTY.bytes(token).finish());
+        words.push(finish(Fnv::EMPTY.bytes(token)));
         push_n_grams(token, &mut n_grams);
     });
     let mut sums = [0.0; DIMENSIONS];
@@ -52,7 +53,7 @@ fn push_n_grams(token: &[u8], hashes: &mut Vec<u64>) {
         let mut hash = Fnv::EMPTY.byte(letter(start)).byte(letter(start + 1));
         for end in start + 2..length.min(start + 5) {
             hash = hash.byte(letter(end));
-            hashes.push(hash.finish());
+            hashes.push(finish(hash));
         }
     }
 }
@@ -103,7 +104,7 @@ mod tests {
     fn a_text_of_one_token_lies_where_the_hashes_of_its_features_say() {
         // `^db$` has the n-grams ^db, db$ and ^db$; with the word that is four features of default weight.
         let vector = embed("db");
-        let features = ["^db", "db$", "^db$"].map(|gram| Fnv::EMPTY.bytes(gram.as_bytes()).finish());
+        let features = ["^db", "db$", "^db$"].map(|gram| finish(Fnv::EMPTY.bytes(gram.as_bytes())));
         let taken = vector.as_slice().iter().filter(|x| **x != 0.0).count();
         assert_eq!(taken, 4);
         for hash in features {

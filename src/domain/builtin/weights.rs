@@ -5,7 +5,8 @@
 
 use std::sync::LazyLock;
 
-use super::hash::Fnv;
+use super::hash::finish;
+use crate::fnv::Fnv;
 
 /// The two kinds of feature.
 ///
@@ -71,7 +72,7 @@ impl Weights {
             let weight = weight * kind.share();
             match feature {
                 "*" => weights.default = weight,
-                _ => weights.table.push((Fnv::EMPTY.bytes(feature.as_bytes()).finish(), weight)),
+                _ => weights.table.push((finish(Fnv::EMPTY.bytes(feature.as_bytes())), weight)),
             }
         }
         weights.table.sort_unstable_by_key(|entry| entry.0);
@@ -94,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_common_word_weighs_less_than_an_unknown_one() {
-        let weight = |word: &str| Kind::Word.weights().of(Fnv::EMPTY.bytes(word.as_bytes()).finish());
+        let weight = |word: &str| Kind::Word.weights().of(finish(Fnv::EMPTY.bytes(word.as_bytes())));
         assert_eq!(weight("cluster"), 1.7356);
         assert_eq!(weight("pgbouncer"), 4.2452);
     }

@@ -8,6 +8,7 @@
 use serde::Serialize;
 
 use crate::alert::Alert;
+use crate::fnv::Fnv;
 use crate::host::Metric;
 use crate::redact::redact;
 use crate::retrieval::Retrieval;
@@ -129,12 +130,8 @@ const NONCE_DIGITS: usize = 16;
 /// not rest on the hash being hard to foresee: a word that occurs is passed over, so however a text was made, it cannot
 /// hold its own delimiter.
 fn nonce(texts: &[&str]) -> String {
-    // FNV-1a, 64 bits.
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for byte in texts.iter().flat_map(|text| text.bytes()) {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    }
-    unused_word(hash, texts)
+    let hash = texts.iter().fold(Fnv::EMPTY, |hash, text| hash.bytes(text.as_bytes()));
+    unused_word(hash.value(), texts)
 }
 
 /// The first word from `number` on that occurs in none of the texts.
