@@ -8,7 +8,7 @@ GRANT USAGE ON SCHEMA oncall TO oncall_reader, oncall_ingest, oncall_operator, o
 
 GRANT SELECT ON
     oncall.ops_runbooks, oncall.tool, oncall.router_policy, oncall.circuit_breaker, oncall.incident_audit,
-    oncall.incident_step, oncall.inference_audit_log, oncall.audit_thresholds, oncall.metric_sample
+    oncall.incident_step, oncall.incident_work, oncall.inference_audit_log, oncall.audit_thresholds, oncall.metric_sample
     TO oncall_reader;
 GRANT EXECUTE ON FUNCTION
     oncall.explain_route(text), oncall.incident_timeline(text), oncall.search_runbooks(text, integer),

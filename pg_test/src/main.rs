@@ -9,6 +9,7 @@ usage: pg_test COMMAND
   demo         install what is missing, start a private server, show three alerts become audited decisions
   demo stop    stop the demo's server and remove its files
   verify       run every check and test
+  verify sql   run the SQL regression tests only
   setup        only install and build
   evaluate FOLDER [--json FILE]
                measure the builtin model on labelled alerts and runbooks
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
         ["demo"] => demo::run(),
         ["demo", "stop"] => demo::stop(),
         ["verify"] => verify::run(),
+        ["verify", "sql"] => verify::sql(),
         ["setup"] => set_up(),
         ["evaluate", folder, options @ ..] => evaluate::run(folder, options),
         ["bench", words @ ..] => bench::command(words),

@@ -20,6 +20,11 @@ pub fn run() -> Result<()> {
     Ok(())
 }
 
+/// Runs the SQL regression tests only, on what is built now.
+pub fn sql() -> Result<()> {
+    regress::run(&setup::prepare()?)
+}
+
 fn all(stages: &mut Stages) -> Result<()> {
     let place = Place::find()?;
     stages.run("formatting", || formatting(&place))?;

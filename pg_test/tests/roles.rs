@@ -12,13 +12,14 @@ use postgres::Client;
 const ROLES: [&str; 6] =
     ["oncall_reader", "oncall_ingest", "oncall_operator", "oncall_admin", "oncall_executor", "oncall_observer"];
 
-const READABLE: [&str; 9] = [
+const READABLE: [&str; 10] = [
     "ops_runbooks",
     "tool",
     "router_policy",
     "circuit_breaker",
     "incident_audit",
     "incident_step",
+    "incident_work",
     "inference_audit_log",
     "audit_thresholds",
     "metric_sample",

@@ -6,16 +6,27 @@ use crate::error::{OncallError, raise};
 use crate::store;
 
 /// Refuse a change of a row, whoever makes it, unless it is the one that the extension's own code makes: it updates
-/// `incident_audit` and nothing else. Anything more at that moment is a rule or trigger that rides along.
+/// `incident_audit`, and in `incident_step` an intent by its outcome. Anything more is a rule or trigger that rides along.
 #[pg_trigger(
     sql = "CREATE FUNCTION oncall_internal.refuse_change() RETURNS trigger LANGUAGE c AS '@MODULE_PATHNAME@', '@FUNCTION_NAME@';"
 )]
 fn refuse_change<'a>(trigger: &'a PgTrigger<'a>) -> Result<Option<PgHeapTuple<'a, impl WhoAllocated>>, OncallError> {
-    let own = trigger.event().fired_by_update() && trigger.table_name().is_ok_and(|table| table == "incident_audit");
+    let own = trigger.event().fired_by_update()
+        && trigger.table_name().is_ok_and(|table| match table.as_str() {
+            "incident_audit" => true,
+            "incident_step" => is_intent(trigger),
+            _ => false,
+        });
     if own && store::is_writing() {
         return Ok(trigger.new().or_else(|| trigger.old()));
     }
     let table = format!("{}.{}", trigger.table_schema().unwrap_or_default(), trigger.table_name().unwrap_or_default());
     // Raised, not returned: pgrx would make a panic of an `Err` from a trigger, and the SQLSTATE would be lost.
     raise(OncallError::AppendOnly { table })
+}
+
+/// Whether the row that changes is an intent, which its outcome completes.
+fn is_intent(trigger: &PgTrigger<'_>) -> bool {
+    let status = trigger.old().and_then(|row| row.get_by_name::<String>("status").ok().flatten());
+    status.as_deref() == Some("intent")
 }

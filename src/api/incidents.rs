@@ -19,7 +19,7 @@ use crate::pod;
 use crate::settings;
 use crate::store::incidents::{self, Opened};
 use crate::store::journal::{self, Entry};
-use crate::store::{self, catalogue, policies};
+use crate::store::{self, catalogue, policies, work};
 
 /// The agent under whose name the steps up to the decision are journaled.
 const TRIAGE: &str = "triage";
@@ -155,6 +155,7 @@ fn route(incident_id: &str) -> Answer<()> {
     };
     journal::record(incident_id, TRIAGE, step, entry)?;
     incidents::record_route(incident_id, &decision, autonomy)?;
+    work::queue_treatment(incident_id)?;
     Ok(())
 }
 

@@ -6,6 +6,7 @@ pub mod journal;
 pub mod measurements;
 mod pen;
 pub mod policies;
+pub mod work;
 
 use std::borrow::Cow;
 use std::cell::RefCell;

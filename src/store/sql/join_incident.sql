@@ -3,6 +3,6 @@
 UPDATE oncall.incident_audit
 SET alert_count = alert_count OPERATOR(pg_catalog.+) 1, last_seen = pg_catalog.now(), severity = least(severity, $3)
 WHERE fingerprint OPERATOR(pg_catalog.=) $1
-  AND state IN ('triaged', 'routed')
+  AND closed_at IS NULL
   AND last_seen OPERATOR(pg_catalog.>=) (pg_catalog.now() OPERATOR(pg_catalog.-) pg_catalog.make_interval(secs => $2))
 RETURNING pg_catalog.to_jsonb(incident_id)

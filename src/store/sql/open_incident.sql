@@ -2,5 +2,5 @@
 -- uncommitted one is waited for.
 INSERT INTO oncall.incident_audit (fingerprint, alert_text, severity, alert)
 VALUES ($1, $2, $3, $4)
-ON CONFLICT (fingerprint) WHERE state IN ('triaged', 'routed') DO NOTHING
+ON CONFLICT (fingerprint) WHERE closed_at IS NULL DO NOTHING
 RETURNING pg_catalog.to_jsonb(incident_id)
