@@ -4,6 +4,8 @@
 //! call is journaled by the host under (incident, agent, step number), so an agent must be deterministic between its
 //! calls: no clock, no randomness, no iteration over unordered maps.
 
+mod call;
+
 use std::future::Future;
 use std::time::Duration;
 
@@ -12,7 +14,10 @@ use pgvector::Vector;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use call::{CallError, Purpose, ToolCall, ToolOutcome};
+
 use crate::alert::Alert;
+use crate::page::Page;
 use crate::prompt::Prompt;
 use crate::redact::Redacted;
 use crate::retrieval::Retrieval;
@@ -33,6 +38,26 @@ pub trait Host {
 
     /// The time, as the journal will give it again on replay.
     fn now(&self) -> impl Future<Output = Timestamp>;
+}
+
+/// Where an agent can also act: the worker, and the script of a test. Never the caller's transaction, since nothing may
+/// leave the database before commit.
+pub trait ActingHost: Host {
+    /// A branch of its own, whose calls are journaled under `agent` with a step counter of their own: so what runs in
+    /// parallel finds its own entries again, in whatever order the world answered.
+    fn branch(&self, agent: &'static str) -> Self
+    where
+        Self: Sized;
+
+    /// Run one call: what writes as `oncall_executor` at top level, everything else as `oncall_observer`, read-only. The
+    /// intent of what writes is committed first.
+    fn run_tool(&self, call: &ToolCall) -> impl Future<Output = ToolOutcome>;
+
+    /// Hand a page to the outbox; the names of the sinks that will get it.
+    fn deliver(&self, page: &Page) -> impl Future<Output = Vec<String>>;
+
+    /// Let time pass, as between two looks at the world. Not journaled: on replay nobody waits for what has happened.
+    fn pause(&self, span: Duration) -> impl Future<Output = ()>;
 }
 
 /// One measured figure, as a prompt shows it.

@@ -8,15 +8,16 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::StepId;
 use crate::retrieval::Retrieval;
 use crate::triage::Triage;
 
+mod approval;
 mod conditions;
 mod rules;
 #[cfg(test)]
 mod tests;
 
+pub use approval::{Approval, Approved, ApprovedBy, StepHash, step_hash};
 pub use rules::{DEFAULT, Policy, select};
 
 /// Whether the pipeline itself is still good.
@@ -159,20 +160,6 @@ pub struct Condition {
     pub reason: String,
 }
 
-/// A step that may be carried out: policy let it through.
-///
-/// Only this module makes one, so that whatever carries out actions cannot be handed one that nobody approved.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
-pub struct Approved(StepId);
-
-impl Approved {
-    /// The step.
-    pub fn step(&self) -> &StepId {
-        &self.0
-    }
-}
-
 /// What the router decided, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Decision {
@@ -204,7 +191,8 @@ pub fn decide(case: &Case) -> Decision {
     let mut actions = Vec::new();
     if route == Route::Autonomous {
         let named = &case.triage.reply.recommended_actions;
-        actions = named.iter().filter_map(|text| case.retrieval.step(text)).map(|s| Approved(s.id.clone())).collect();
+        let steps = named.iter().filter_map(|text| case.retrieval.step(text));
+        actions = steps.map(|step| Approved::by_policy(&step.id, case.policy.version)).collect();
         // Cannot differ while the conditions are right; if it ever does, a person looks.
         if actions.len() != named.len() {
             route = Route::Escalate;

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::*;
 use crate::alert::Severity;
-use crate::ids::ToolName;
+use crate::ids::{StepId, ToolName};
 use crate::runbook::Step;
 use crate::triage::{Failure, TriageReply};
 

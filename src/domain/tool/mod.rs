@@ -23,6 +23,7 @@ use serde_json::Value;
 pub use interval::{Interval, InvalidInterval};
 pub use parameter::{Checked, ParameterType, ValueError};
 pub use quote::QuoteError;
+pub(crate) use step::check_query;
 pub use step::{StepError, StepProblem, bind, validate_step};
 pub use template::TemplateError;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Catalogue, Checked, ParameterType, Tool, ValueError, listed};
+use super::{Catalogue, Checked, Kind, ParameterType, Tool, ValueError, listed};
 use crate::ids::{StepId, ToolName};
 use crate::runbook::{Binding, Bounds, Step};
 
@@ -30,6 +30,12 @@ pub enum StepProblem {
         tool: ToolName,
         /// What there is.
         known: Vec<String>,
+    },
+    /// A diagnostic, which changes nothing.
+    #[error("tool {tool} is a diagnostic: a step carries a tool for remediation")]
+    NotARemedy {
+        /// What was named.
+        tool: ToolName,
     },
     /// No such parameter.
     #[error("tool {tool} has no such parameter; it has {}", listed(allowed))]
@@ -105,7 +111,7 @@ pub enum StepProblem {
 /// Whether relations exist, and whether guard and verify are SQL that the server accepts, is the store's to check.
 pub fn validate_step(step: &Step, catalogue: &Catalogue) -> Result<(), StepError> {
     let refuse = |at: String, problem: StepProblem| StepError { step: step.id.clone(), at, problem: Box::new(problem) };
-    let tool = find(catalogue, &step.tool).map_err(|problem| refuse("tool".to_owned(), problem))?;
+    let tool = remedy(catalogue, &step.tool).map_err(|problem| refuse("tool".to_owned(), problem))?;
     every_parameter(tool, &step.parameters, "parameters").map_err(|(at, problem)| refuse(at, problem))?;
     for (name, binding) in &step.parameters {
         let parameter = &tool.parameters[name];
@@ -116,12 +122,10 @@ pub fn validate_step(step: &Step, catalogue: &Catalogue) -> Result<(), StepError
         outcome.map_err(|problem| refuse(format!("parameters.{name}"), problem))?;
     }
     for (key, query) in [("guard", &step.guard), ("verify", &step.verify)] {
-        if query.as_deref().is_some_and(|query| !is_query(query)) {
-            return Err(refuse(key.to_owned(), StepProblem::NotAQuery));
-        }
+        query.as_deref().map_or(Ok(()), |query| check_query(step, key, query))?;
     }
     if let Some(rollback) = &step.rollback {
-        let tool = find(catalogue, &rollback.tool).map_err(|problem| refuse("rollback.tool".to_owned(), problem))?;
+        let tool = remedy(catalogue, &rollback.tool).map_err(|problem| refuse("rollback.tool".to_owned(), problem))?;
         every_parameter(tool, &rollback.parameters, "rollback.parameters")
             .map_err(|(at, problem)| refuse(at, problem))?;
         for (name, value) in &rollback.parameters {
@@ -169,6 +173,12 @@ fn find<'c>(catalogue: &'c Catalogue, name: &ToolName) -> Result<&'c Tool, StepP
         tool: name.clone(),
         known: catalogue.iter().map(|tool| tool.name.to_string()).collect(),
     })
+}
+
+/// A tool that may carry out a step: a diagnostic would run as the wrong role.
+fn remedy<'c>(catalogue: &'c Catalogue, name: &ToolName) -> Result<&'c Tool, StepProblem> {
+    let tool = find(catalogue, name)?;
+    if tool.kind == Kind::Remediation { Ok(tool) } else { Err(StepProblem::NotARemedy { tool: tool.name.clone() }) }
 }
 
 fn unknown_parameter(tool: &Tool) -> StepProblem {
@@ -254,6 +264,14 @@ fn admits(parameter: &ParameterType, bounds: &Bounds, value: &Value) -> Result<(
         _ => bounds.one_of.iter().map(Value::to_string).collect::<Vec<_>>().join(", "),
     };
     Err(StepProblem::OutsideStep { value: value.to_string(), bounds })
+}
+
+/// Check the query that stands under `key` of a step.
+pub(crate) fn check_query(step: &Step, key: &str, query: &str) -> Result<(), StepError> {
+    if is_query(query) {
+        return Ok(());
+    }
+    Err(StepError { step: step.id.clone(), at: key.to_owned(), problem: Box::new(StepProblem::NotAQuery) })
 }
 
 /// A first look at a guard or a verify. The wall is the read-only role that runs it, not this.
