@@ -13,8 +13,10 @@ mod backend;
 mod error;
 mod host;
 mod pod;
+mod routing;
 mod settings;
 mod store;
+mod triaging;
 
 pgrx::pg_module_magic!(name, version);
 

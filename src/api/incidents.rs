@@ -3,26 +3,19 @@
 use std::time::Instant;
 
 use oncall_domain::agents;
-use oncall_domain::agents::triage::TriageSettings;
 use oncall_domain::alert::{self, Alert, Status};
-use oncall_domain::policy::{self, Decision, Route};
 use oncall_domain::redact::{redact, redact_json};
-use oncall_domain::retrieval::Retrieval;
-use oncall_domain::triage::Triage;
 use pgrx::JsonB;
 use pgrx::prelude::*;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::error::{Answer, OncallError};
 use crate::host::{self, CallerHost};
-use crate::pod;
+use crate::routing;
 use crate::settings;
 use crate::store::incidents::{self, Opened};
-use crate::store::journal::{self, Entry};
-use crate::store::{self, catalogue, policies, work};
-
-/// The agent under whose name the steps up to the decision are journaled.
-const TRIAGE: &str = "triage";
+use crate::store::{self, work};
+use crate::triaging;
 
 /// Treat every alert of a payload, JSON as text; the ids of their incidents.
 ///
@@ -95,66 +88,19 @@ fn accept(alert: &Alert) -> store::Result<Option<String>> {
 
 fn triage_incident(id: &str, alert: &Alert) -> store::Result<()> {
     let started = Instant::now();
-    let host = CallerHost::new(id, TRIAGE);
-    let limits = TriageSettings { max_tokens: settings::max_tokens(), prompt_budget: settings::prompt_tokens() };
-    let (triage, retrieval) = host::run(agents::triage::triage(&host, alert, &limits));
-    // Not by its name: a pod may call itself what it likes.
-    if triage.is_fallback() || settings::chat_pod().is_none() {
-        host.record_inference(Some(json!(triage.reply).to_string()), settings::BUILTIN, builtin_context(&triage), None);
+    let host = CallerHost::new(id, triaging::AGENT);
+    let (triage, retrieval) = host::run(agents::triage::triage(&host, alert, &triaging::limits()));
+    if let Some(context) = triaging::builtin_context(&triage) {
+        host.record_inference(Some(json!(triage.reply).to_string()), settings::BUILTIN, context, None);
     }
-    host.record(Entry {
-        kind: "triage",
-        request: json!({ "alert": redact(&alert.headline()) }),
-        outcome: Ok(json!(triage)),
-        model: Some(&triage.by),
-        tokens_in: None,
-        tokens_out: None,
-        latency: started.elapsed(),
-    });
+    host.record(triaging::entry(alert, &triage, started.elapsed()));
     incidents::record_triage(id, &triage, &retrieval)
 }
 
-/// What the log says of an answer by the builtin triage: that it stood in for a pod is never silent.
-fn builtin_context(triage: &Triage) -> Value {
-    let mut context = json!({
-        "generator": settings::BUILTIN,
-        "embedder": pod::embedding_model(),
-        "fallback_triggered": triage.is_fallback(),
-    });
-    if let Some(failure) = &triage.failure {
-        context["reason"] = json!(failure.to_string());
-        context["previous_generator"] = json!(settings::chat_pod().map(|(_, model)| model));
-    }
-    context
-}
-
-/// Decide an incident that was triaged, and write the decision down.
+/// Decide an incident that was triaged, write the decision down, and queue what follows from it.
 #[pg_extern(schema = "oncall_internal", strict)]
 fn route(incident_id: &str) -> Answer<()> {
-    let started = Instant::now();
-    incidents::lock(incident_id)?;
-    let (case, mut decision) = decide(incident_id)?;
-    if case.state != "triaged" {
-        return Err(OncallError::NotRoutable { id: incident_id.to_owned(), state: case.state }.into());
-    }
-    if decision.route == Route::Autonomous {
-        // Only who would spend waits for the others who would; what they spent may leave nothing.
-        incidents::hold_budget()?;
-        (_, decision) = decide(incident_id)?;
-    }
-    let autonomy = settings::autonomy();
-    let step = journal::last_step(incident_id, TRIAGE)? + 1;
-    let entry = Entry {
-        kind: "route",
-        request: json!({ "policy_version": decision.policy_version, "autonomy": autonomy.as_str() }),
-        outcome: Ok(json!({ "decision": decision.route.as_str(), "conditions": decision.conditions })),
-        model: None,
-        tokens_in: None,
-        tokens_out: None,
-        latency: started.elapsed(),
-    };
-    journal::record(incident_id, TRIAGE, step, entry)?;
-    incidents::record_route(incident_id, &decision, autonomy)?;
+    routing::route(incident_id)?;
     work::queue_treatment(incident_id)?;
     Ok(())
 }
@@ -162,24 +108,6 @@ fn route(incident_id: &str) -> Answer<()> {
 /// What the router would decide now: every condition, as an array.
 #[pg_extern(schema = "oncall_internal", strict)]
 fn conditions(incident_id: &str) -> Answer<JsonB> {
-    let (_, decision) = decide(incident_id)?;
+    let decision = routing::decide(incident_id)?.1;
     Ok(JsonB(json!(decision.conditions)))
-}
-
-/// The decision on an incident by what is true now: a step that was changed since the triage counts as it is now.
-fn decide(incident_id: &str) -> store::Result<(incidents::Case, Decision)> {
-    let case = incidents::case(incident_id)?;
-    let untriaged = || OncallError::NotRoutable { id: incident_id.to_owned(), state: "not triaged".to_owned() };
-    let triage = case.triage.as_ref().ok_or_else(untriaged)?;
-    let retrieval = Retrieval { steps: catalogue::steps_of(&case.runbooks)?, ..Retrieval::default() };
-    let policies = policies::all()?;
-    let decision = policy::decide(&policy::Case {
-        triage,
-        retrieval: &retrieval,
-        policy: policy::select(&policies, case.severity, case.incident_type.as_deref()),
-        breaker: policies::breaker()?,
-        autonomy: settings::autonomy(),
-        actions_last_hour: incidents::actions_last_hour()?,
-    });
-    Ok((case, decision))
 }

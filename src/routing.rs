@@ -1,0 +1,61 @@
+//! The router at work: it reads the case, decides, and writes the decision down, in the transaction that it finds.
+
+use std::time::Instant;
+
+use oncall_domain::policy::{self, Decision, Route};
+use oncall_domain::retrieval::Retrieval;
+use serde_json::json;
+
+use crate::error::OncallError;
+use crate::settings;
+use crate::store::incidents::{self, Case};
+use crate::store::journal::{self, Entry};
+use crate::store::{self, catalogue, policies};
+use crate::triaging;
+
+/// Decide an incident that was triaged.
+pub fn route(id: &str) -> store::Result<Decision> {
+    let started = Instant::now();
+    incidents::lock(id)?;
+    let (case, mut decision) = decide(id)?;
+    if case.state != "triaged" {
+        return Err(OncallError::NotRoutable { id: id.to_owned(), state: case.state });
+    }
+    if decision.route == Route::Autonomous {
+        // Only who would spend waits for the others who would; what they spent may leave nothing.
+        incidents::hold_budget()?;
+        (_, decision) = decide(id)?;
+    }
+    let autonomy = settings::autonomy();
+    let step = journal::last_step(id, triaging::AGENT)? + 1;
+    let entry = Entry {
+        kind: "route",
+        request: json!({ "policy_version": decision.policy_version, "autonomy": autonomy.as_str() }),
+        outcome: Ok(json!({ "decision": decision.route.as_str(), "conditions": decision.conditions })),
+        model: None,
+        tokens_in: None,
+        tokens_out: None,
+        latency: started.elapsed(),
+    };
+    journal::record(id, triaging::AGENT, step, entry)?;
+    incidents::record_route(id, &decision, autonomy)?;
+    Ok(decision)
+}
+
+/// The decision on an incident by what is true now: a step that was changed since the triage counts as it is now.
+pub fn decide(id: &str) -> store::Result<(Case, Decision)> {
+    let case = incidents::case(id)?;
+    let untriaged = || OncallError::NotRoutable { id: id.to_owned(), state: "not triaged".to_owned() };
+    let triage = case.triage.as_ref().ok_or_else(untriaged)?;
+    let retrieval = Retrieval { steps: catalogue::steps_of(&case.runbooks)?, ..Retrieval::default() };
+    let policies = policies::all()?;
+    let decision = policy::decide(&policy::Case {
+        triage,
+        retrieval: &retrieval,
+        policy: policy::select(&policies, case.severity, case.incident_type.as_deref()),
+        breaker: policies::breaker()?,
+        autonomy: settings::autonomy(),
+        actions_last_hour: incidents::actions_last_hour()?,
+    });
+    Ok((case, decision))
+}
