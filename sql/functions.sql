@@ -241,4 +241,6 @@ COMMENT ON FUNCTION oncall_internal.embedding_model() IS 'The name of the embedd
 COMMENT ON FUNCTION oncall_internal.embedding_dimension() IS 'The length of the vectors in ops_runbooks.embedding';
 COMMENT ON FUNCTION oncall_internal.probe_dimension() IS 'The length of the vectors of the embedding model in use, by asking it';
 COMMENT ON FUNCTION oncall_internal.search(text, integer) IS 'The top k sections for some words, as an array';
+COMMENT ON FUNCTION oncall_internal.wake_pump() IS 'Trigger, for each statement: wakes the background worker of this database at the commit';
+COMMENT ON FUNCTION oncall_internal.wake() IS 'Wakes the background worker of this database at the commit';
 COMMENT ON FUNCTION oncall_internal.refuse_change() IS 'Trigger of the audit: refuses a change that the extension itself does not make';

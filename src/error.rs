@@ -8,6 +8,8 @@ use oncall_domain::tool::{StepError, ToolError};
 use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys::panic::{ErrorReport, ErrorReportable};
 
+use crate::backend::SqlError;
+
 /// What an SQL function gives: a value, or a report for the client.
 pub type Answer<T> = Result<T, ErrorReport>;
 
@@ -54,6 +56,8 @@ pub enum OncallError {
     Catalogue { reason: String },
     #[error("a statement failed: {0}")]
     Spi(#[from] pgrx::spi::Error),
+    #[error("a transaction of a worker was rolled back: {0}")]
+    Sql(#[from] SqlError),
 }
 
 impl OncallError {
@@ -80,12 +84,14 @@ impl OncallError {
             Self::Setting { .. } => Code::ERRCODE_CONFIG_FILE_ERROR,
             Self::AppendOnly { .. } => Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
             Self::Catalogue { .. } | Self::Spi(_) => Code::ERRCODE_INTERNAL_ERROR,
+            Self::Sql(error) => error.code,
         }
     }
 
     fn detail(&self) -> Option<String> {
         match self {
             Self::Alert(error) => error.detail(),
+            Self::Sql(error) => error.detail.clone(),
             Self::TooLarge { .. } => {
                 Some("Nothing can interrupt the reading of JSON, so there is a limit to it.".to_owned())
             }
@@ -103,6 +109,7 @@ impl OncallError {
                  shared_preload_libraries = 'pg_oncall'"
             }
             Self::Alert(error) => return Some(error.hint()),
+            Self::Sql(error) => return error.hint.clone(),
             Self::Payload { .. } => {
                 "Numbers are read up to 1.8e308, lists and objects to a depth of 128. As text it is taken as plain words."
             }

@@ -2,6 +2,7 @@
 //!
 //! The way of an alert: [`api`] takes it, [`host`] lets the triage agent of `oncall_domain` reach the database
 //! ([`store`]) and the model pod (`oncall_model`), the router of `oncall_domain` decides, [`store`] writes it down.
+//! What is decided is done by [`worker`]: one process a database that waits for many things at once.
 //! [`backend`] holds every `unsafe` block; [`settings`] and [`error`] are what users meet first.
 
 #![allow(clippy::result_large_err, reason = "pgrx reports errors by value, once a statement at most")]
@@ -9,14 +10,18 @@
 use pgrx::prelude::*;
 
 mod api;
+#[allow(dead_code, unused_imports, reason = "the desks that use all of it come one by one")]
 mod backend;
 mod error;
 mod host;
 mod pod;
 mod routing;
+#[allow(dead_code, reason = "the desks that use all of it come one by one")]
 mod settings;
 mod store;
 mod triaging;
+#[allow(dead_code, reason = "the desks that use all of it come one by one")]
+mod worker;
 
 pgrx::pg_module_magic!(name, version);
 
@@ -27,7 +32,11 @@ pgrx::extension_sql_file!("../sql/policy.sql", name = "policy", requires = ["run
 pgrx::extension_sql_file!("../sql/incidents.sql", name = "incidents", requires = ["policy"]);
 pgrx::extension_sql_file!("../sql/metrics.sql", name = "metrics", requires = ["incidents"]);
 pgrx::extension_sql_file!("../sql/health.sql", name = "health", requires = ["metrics"]);
-pgrx::extension_sql_file!("../sql/guards.sql", name = "guards", requires = ["health", api::guards::refuse_change]);
+pgrx::extension_sql_file!(
+    "../sql/guards.sql",
+    name = "guards",
+    requires = ["health", api::guards::refuse_change, api::workers::wake_pump, api::workers::wake]
+);
 pgrx::extension_sql_file!(
     "../sql/functions.sql",
     name = "functions",
@@ -61,4 +70,7 @@ pub extern "C-unwind" fn _PG_init() {
         error::raise(error::OncallError::NotPreloaded);
     }
     settings::define();
+    backend::shared::request();
+    backend::install_hooks();
+    worker::launcher::register();
 }

@@ -56,6 +56,10 @@ static PROMPT_TOKENS: GucSetting<i32> = GucSetting::<i32>::new(6000);
 static TOP_K: GucSetting<i32> = GucSetting::<i32>::new(5);
 static AUTONOMY: GucSetting<AutonomySetting> = GucSetting::<AutonomySetting>::new(AutonomySetting::DryRun);
 static DEDUP_WINDOW_S: GucSetting<i32> = GucSetting::<i32>::new(3600);
+static WORKERS: GucSetting<bool> = GucSetting::<bool>::new(true);
+static MAX_MODEL_CALLS: GucSetting<i32> = GucSetting::<i32>::new(32);
+static MAX_EXECUTORS: GucSetting<i32> = GucSetting::<i32>::new(4);
+static POLL_INTERVAL_MS: GucSetting<i32> = GucSetting::<i32>::new(30_000);
 
 /// Define every setting; called once, while the library is preloaded.
 pub fn define() {
@@ -192,7 +196,49 @@ pub fn define() {
         GucContext::Suset,
         GucFlags::UNIT_S,
     );
+    define_workers();
     backend::reserve_setting_prefix(c"oncall");
+}
+
+fn define_workers() {
+    GucRegistry::define_bool_guc(
+        c"oncall.workers",
+        c"Whether background workers are at work.",
+        c"Off: alerts are still decided in the caller's transaction, but nothing is done and nobody is paged.",
+        &WORKERS,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"oncall.max_model_calls",
+        c"How many calls of models and webhooks a database may have in flight at once, in its background worker.",
+        c"Each takes a thread while it lasts.",
+        &MAX_MODEL_CALLS,
+        1,
+        1000,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"oncall.max_executors",
+        c"How many commands a database may have at work at once, each in a background worker of its own.",
+        c"max_worker_processes must leave room for them, beside parallel queries: one for the launcher, one a database, and these.",
+        &MAX_EXECUTORS,
+        1,
+        64,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"oncall.poll_interval",
+        c"How often the background worker looks for work by itself.",
+        c"A commit that concerns it wakes it at once; this is the net below.",
+        &POLL_INTERVAL_MS,
+        100,
+        3_600_000,
+        GucContext::Sighup,
+        GucFlags::UNIT_MS,
+    );
 }
 
 fn text(setting: &'static Text) -> String {
@@ -274,4 +320,24 @@ pub fn autonomy() -> Autonomy {
 /// How long an open incident waits for repeats of its fingerprint, in seconds.
 pub fn dedup_window_s() -> i32 {
     DEDUP_WINDOW_S.get()
+}
+
+/// Whether background workers are to be at work.
+pub fn workers() -> bool {
+    WORKERS.get()
+}
+
+/// How many blocking calls a pump may have in flight.
+pub fn max_model_calls() -> usize {
+    MAX_MODEL_CALLS.get().unsigned_abs() as usize
+}
+
+/// How many executors a database may have.
+pub fn max_executors() -> usize {
+    MAX_EXECUTORS.get().unsigned_abs() as usize
+}
+
+/// How long a desk waits for a wake-up before it looks by itself.
+pub fn poll_interval() -> Duration {
+    Duration::from_millis(POLL_INTERVAL_MS.get().unsigned_abs().into())
 }

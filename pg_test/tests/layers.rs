@@ -159,7 +159,7 @@ fn operators_that_are_written_out_are_grouped_by_parentheses() {
 #[test]
 fn layers_depend_on_what_lies_below_them_only() {
     // Each may name those after it: the SQL functions, the host of the agents, the pods, the tables, the settings, …
-    let order = ["api", "host", "pod", "store", "settings", "error", "backend"];
+    let order = ["api", "worker", "host", "pod", "store", "settings", "error", "backend"];
     for (place, layer) in order.iter().enumerate() {
         let of_layer = |name: &str| name == format!("src/{layer}.rs") || name.starts_with(&format!("src/{layer}/"));
         for (name, text) in files("src", ".rs").into_iter().filter(|(name, _)| of_layer(name)) {

@@ -4,6 +4,7 @@
 pub mod guards;
 pub mod incidents;
 pub mod runbooks;
+pub mod workers;
 
 /// The schema of these functions, declared for pgrx; `sql/roles.sql` makes it, before anything that lies in it.
 #[pgrx::pg_schema]

@@ -18,7 +18,7 @@ use super::wake::{Wake, wait};
 /// The helper gave no value: its thread panicked, could not be started, or overran `limit`.
 #[derive(Debug, thiserror::Error)]
 #[error("the helper thread gave no answer: {0}")]
-pub struct Abandoned(String);
+pub struct Abandoned(pub String);
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -92,7 +92,7 @@ impl Helper {
 
 /// Spawn a thread with every asynchronous signal blocked: they belong to the backend's own thread, which would lose
 /// latch wake-ups (SIGURG) to a helper that has them open.
-fn spawn_masked(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<thread::JoinHandle<()>> {
+pub fn spawn_masked(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<thread::JoinHandle<()>> {
     let synchronous =
         [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGABRT, libc::SIGSYS];
     // SAFETY: sigset_t is plain data that sigfillset initialises; the masks live on this stack; the caller's mask is

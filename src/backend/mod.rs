@@ -1,15 +1,24 @@
 //! All `unsafe` code: what the server demands of C, behind functions that cannot be misused.
 
+mod commit;
 mod helper;
+mod hooks;
+pub mod process;
 mod scope;
+pub mod shared;
+mod transaction;
 mod wake;
 
 use std::ffi::CStr;
 
 use pgrx::pg_sys;
 
-pub use helper::run_interruptibly;
+pub use commit::wake_pump_at_commit;
+pub use helper::{Abandoned, run_interruptibly, spawn_masked};
+pub use hooks::install as install_hooks;
 pub use scope::with_settings;
+pub use transaction::{SqlError, abandon_transaction, transaction};
+pub use wake::{Wake, sleep};
 
 /// Whether the library is being loaded by `shared_preload_libraries`.
 pub fn is_preloading() -> bool {

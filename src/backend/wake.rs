@@ -2,6 +2,8 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
+use std::task;
 use std::time::{Duration, Instant};
 
 use pgrx::pg_sys;
@@ -39,6 +41,40 @@ impl Wake {
     fn fd(&self) -> RawFd {
         self.0.as_raw_fd()
     }
+}
+
+/// As a waker: whatever a future waits for pokes the descriptor at which the process sleeps.
+impl task::Wake for Wake {
+    fn wake(self: Arc<Self>) {
+        self.notify();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.notify();
+    }
+}
+
+/// Sleep until `wake` is poked, the latch of this process is set or `timeout` has passed; whether the latch was set.
+///
+/// The caller looks at interrupts and at whatever the latch is set for, each time.
+pub fn sleep(wake: &Wake, timeout: Duration) -> bool {
+    let events = pg_sys::WL_LATCH_SET | pg_sys::WL_SOCKET_READABLE | pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH;
+    // Rounded up: to wake before a timer is due would be to wake twice.
+    let timeout_ms = i64::try_from(timeout.as_micros().div_ceil(1000)).unwrap_or(i64::MAX).min(i64::from(i32::MAX));
+    // SAFETY: WaitLatchOrSocket is for the process' own latch, on its main thread, with an open descriptor; the
+    // descriptor lives as long as `wake`.
+    let met = unsafe {
+        pg_sys::WaitLatchOrSocket(pg_sys::MyLatch, events as i32, wake.fd(), timeout_ms, pg_sys::PG_WAIT_EXTENSION)
+    };
+    if met & pg_sys::WL_SOCKET_READABLE as i32 != 0 {
+        wake.drain();
+    }
+    let latch = met & pg_sys::WL_LATCH_SET as i32 != 0;
+    if latch {
+        // SAFETY: the latch is reset before the caller looks at what it was set for, as the server's own loops do.
+        unsafe { pg_sys::ResetLatch(pg_sys::MyLatch) };
+    }
+    latch
 }
 
 /// Sleep until `wake` is poked or `timeout` has passed; true if poked. A cancel, a statement timeout or a shutdown

@@ -1,0 +1,91 @@
+//! Short transactions of a background worker, none of which can kill it.
+
+use std::panic::AssertUnwindSafe;
+
+use pgrx::pg_sys;
+use pgrx::pg_sys::panic::CaughtError;
+use pgrx::{PgSqlErrorCode, PgTryBuilder};
+
+/// An error that a statement raised, as a value: the transaction is rolled back, the process goes on.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct SqlError {
+    /// Its SQLSTATE, by the server's name for it.
+    pub code: PgSqlErrorCode,
+    /// What was wrong.
+    pub message: String,
+    /// More about it.
+    pub detail: Option<String>,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl SqlError {
+    /// The SQLSTATE as its five characters.
+    pub fn sqlstate(&self) -> String {
+        // The server packs six bits a character, the first one lowest.
+        let code = self.code as i32;
+        (0..5).map(|place| char::from(((code >> (6 * place)) & 0x3f) as u8 + b'0')).collect()
+    }
+}
+
+impl From<&CaughtError> for SqlError {
+    fn from(caught: &CaughtError) -> Self {
+        let (CaughtError::PostgresError(report)
+        | CaughtError::ErrorReport(report)
+        | CaughtError::RustPanic { ereport: report, .. }) = caught;
+        Self {
+            code: report.sql_error_code(),
+            message: report.message().to_owned(),
+            detail: report.detail().map(str::to_owned),
+            hint: report.hint().map(str::to_owned),
+        }
+    }
+}
+
+/// One transaction around `body`: committed on `Ok`, rolled back on `Err`, on a panic and on an error of Postgres, which
+/// comes back as an `Err` too.
+///
+/// For background workers only, which have no transaction of a client around them. `body` is no future, so that no
+/// transaction can be open while somebody waits.
+pub fn transaction<T, E: From<SqlError>>(body: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+    assert!(!is_open(), "a transaction was begun within another one");
+    let outcome = PgTryBuilder::new(AssertUnwindSafe(|| {
+        // SAFETY: on the main thread of a background worker, outside of a transaction, as just asserted: the order of
+        // calls is that of the server's own workers.
+        unsafe {
+            pg_sys::SetCurrentStatementStartTimestamp();
+            pg_sys::StartTransactionCommand();
+            pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
+        }
+        let value = body()?;
+        // SAFETY: the snapshot is the one pushed above; an error from here on is caught below like any other.
+        unsafe {
+            pg_sys::PopActiveSnapshot();
+            pg_sys::CommitTransactionCommand();
+        }
+        Ok(value)
+    }))
+    .catch_others(|caught| Err(E::from(SqlError::from(&caught))))
+    .execute();
+    if outcome.is_err() {
+        abandon_transaction();
+    }
+    // SAFETY: outside of a transaction, where the server's workers report their table statistics too.
+    unsafe { pg_sys::pgstat_report_stat(false) };
+    outcome
+}
+
+/// Roll back whatever transaction is open; whether there was one.
+pub fn abandon_transaction() -> bool {
+    let open = is_open();
+    // SAFETY: on the main thread, at the top of the stack: no frame below relies on the transaction. The server's own
+    // workers clean up after an error in the same way.
+    unsafe { pg_sys::AbortOutOfAnyTransaction() };
+    open
+}
+
+fn is_open() -> bool {
+    // SAFETY: reads the state of this process' transaction.
+    unsafe { pg_sys::IsTransactionOrTransactionBlock() }
+}

@@ -1,0 +1,8 @@
+//! The processes: a launcher, one pump a database, and the desks at which a pump works.
+
+mod desks;
+mod guarded;
+pub mod launcher;
+mod pool;
+mod pump;
+pub mod reactor;
