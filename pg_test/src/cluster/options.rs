@@ -9,6 +9,7 @@ pub struct Options {
     preload: Option<String>,
     durable: bool,
     tcp: bool,
+    workers: bool,
     pub(super) keep: bool,
     settings: Vec<(String, String)>,
     pub(super) environment: Vec<(String, String)>,
@@ -20,6 +21,7 @@ impl Default for Options {
             preload: Some("pg_oncall".into()),
             durable: false,
             tcp: false,
+            workers: false,
             keep: false,
             settings: Vec::new(),
             environment: Vec::new(),
@@ -58,6 +60,12 @@ impl Options {
         self
     }
 
+    /// Lets the background workers run. Without this only sessions work, and a test sees what they alone do.
+    pub fn workers(mut self) -> Self {
+        self.workers = true;
+        self
+    }
+
     /// Puts a variable into the server's environment, which else holds only the path and the locale.
     pub fn environment(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.into(), value.into()));
@@ -75,6 +83,9 @@ impl Options {
         set("listen_addresses", if self.tcp { "127.0.0.1" } else { "" });
         set("shared_preload_libraries", self.preload.as_deref().unwrap_or_default());
         set("max_worker_processes", "16");
+        if !self.workers {
+            set("oncall.workers", "off");
+        }
         set("log_line_prefix", "%m [%p] %q%u@%d ");
         if !self.durable {
             set("fsync", "off");
