@@ -26,7 +26,7 @@ GRANT INSERT ON oncall.metric_sample TO oncall_operator;
 
 GRANT INSERT, UPDATE, DELETE ON oncall.ops_runbooks, oncall.tool, oncall.audit_thresholds TO oncall_admin;
 -- Not the version, the author and the time: these are not for the author to say.
-GRANT INSERT (severity, incident_type, confidence_threshold, max_actions_per_hour, builtin_weight, pod_weight, note)
+GRANT INSERT (severity, incident_type, confidence_threshold, max_actions_per_hour, max_repeats_per_hour, builtin_weight, pod_weight, note)
     ON oncall.router_policy TO oncall_admin;
 GRANT UPDATE (state, reason) ON oncall.circuit_breaker TO oncall_admin;
 GRANT DELETE ON oncall.metric_sample TO oncall_admin;

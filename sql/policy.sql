@@ -6,6 +6,7 @@ CREATE TABLE oncall.router_policy (
     incident_type        text,
     confidence_threshold double precision NOT NULL DEFAULT 0.75 CHECK (confidence_threshold BETWEEN 0 AND 1),
     max_actions_per_hour integer NOT NULL DEFAULT 10 CHECK (max_actions_per_hour >= 0),
+    max_repeats_per_hour integer NOT NULL DEFAULT 3 CHECK (max_repeats_per_hour >= 0),
     builtin_weight       double precision NOT NULL DEFAULT 0.7 CHECK (builtin_weight BETWEEN 0 AND 1),
     pod_weight           double precision NOT NULL DEFAULT 0.3 CHECK (pod_weight BETWEEN 0 AND 1),
     note                 text,
@@ -19,6 +20,7 @@ COMMENT ON COLUMN oncall.router_policy.severity IS 'For incidents of this severi
 COMMENT ON COLUMN oncall.router_policy.incident_type IS 'For incidents of this classification; NULL for any';
 COMMENT ON COLUMN oncall.router_policy.confidence_threshold IS 'The least confidence of an autonomous decision';
 COMMENT ON COLUMN oncall.router_policy.max_actions_per_hour IS 'The most actions, in all, that autonomous decisions may order in an hour';
+COMMENT ON COLUMN oncall.router_policy.max_repeats_per_hour IS 'How often, in an hour, a step may be carried out on the same target before a person looks: a loop escalates';
 COMMENT ON COLUMN oncall.router_policy.builtin_weight IS 'Weight of the builtin embedder in the ranking';
 COMMENT ON COLUMN oncall.router_policy.pod_weight IS 'Weight of the pod''s embedder in the ranking, when there is one';
 

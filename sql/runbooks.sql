@@ -34,7 +34,7 @@ COMMENT ON COLUMN oncall.ops_runbooks.destructive IS 'Whether a person must appr
 COMMENT ON COLUMN oncall.ops_runbooks.alerts IS 'Exact alert names that map to this runbook';
 COMMENT ON COLUMN oncall.ops_runbooks.position IS 'The place of the section within its runbook';
 COMMENT ON COLUMN oncall.ops_runbooks.step_id IS 'By what name a triage recommends the action of this section';
-COMMENT ON COLUMN oncall.ops_runbooks.step IS 'The action of this section: tool, parameters, guard, verify, rollback';
+COMMENT ON COLUMN oncall.ops_runbooks.step IS 'The action of this section: tool, parameters, guard, verify, measure, rollback, follow_up';
 COMMENT ON COLUMN oncall.ops_runbooks.tool IS 'The tool that the step names';
 COMMENT ON COLUMN oncall.ops_runbooks.embedding_model IS 'The model that made embedding';
 COMMENT ON COLUMN oncall.ops_runbooks.builtin_embedding IS 'Vector of the builtin embedder, always there';

@@ -56,6 +56,7 @@ pub fn decide(id: &str) -> store::Result<(Case, Decision)> {
         breaker: policies::breaker()?,
         autonomy: settings::autonomy(),
         actions_last_hour: incidents::actions_last_hour()?,
+        repeats_last_hour: &incidents::repeats_last_hour()?,
     });
     Ok((case, decision))
 }

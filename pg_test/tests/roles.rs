@@ -118,6 +118,7 @@ fn each_role_may_do_what_it_is_for_and_nothing_else() {
             "confidence_threshold",
             "incident_type",
             "max_actions_per_hour",
+            "max_repeats_per_hour",
             "note",
             "pod_weight",
             "severity",

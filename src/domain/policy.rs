@@ -4,10 +4,12 @@
 //! fixed order, and lets the actions through only if all of them hold. The list of conditions is the explanation that
 //! the page, the audit row and `explain_route` show.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ids::StepId;
 use crate::retrieval::Retrieval;
 use crate::triage::Triage;
 
@@ -96,6 +98,8 @@ pub struct Case<'a> {
     pub autonomy: Autonomy,
     /// How many actions were started in the hour before, over all incidents.
     pub actions_last_hour: u32,
+    /// How often each step was carried out in the hour before, on the target where that was most often.
+    pub repeats_last_hour: &'a BTreeMap<StepId, u32>,
 }
 
 /// One condition of the policy, in the order in which all of them are listed.
@@ -124,9 +128,27 @@ pub enum Rule {
     AutonomyNotOff,
     /// The budget of actions holds out.
     BudgetLeft,
+    /// No action was carried out again and again already: what a loop looks like.
+    RepeatsLeft,
 }
 
 impl Rule {
+    /// All of them, in their order.
+    pub const ALL: [Self; 12] = [
+        Self::ModelAnswered,
+        Self::AnswerParsed,
+        Self::ConfidenceIsValid,
+        Self::ConfidenceReachesThreshold,
+        Self::HasActions,
+        Self::ActionsAreKnown,
+        Self::ActionsAreDistinct,
+        Self::ActionsAreSafe,
+        Self::BreakerClosed,
+        Self::AutonomyNotOff,
+        Self::BudgetLeft,
+        Self::RepeatsLeft,
+    ];
+
     /// Its name, as `explain_route` shows it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -141,6 +163,7 @@ impl Rule {
             Self::BreakerClosed => "breaker_closed",
             Self::AutonomyNotOff => "autonomy_not_off",
             Self::BudgetLeft => "budget_left",
+            Self::RepeatsLeft => "repeats_left",
         }
     }
 }
@@ -176,6 +199,30 @@ pub struct Decision {
 }
 
 impl Decision {
+    /// The decision that the router took in another transaction, as the store kept it.
+    ///
+    /// Only a whole list of conditions that all passed lets the actions through again: a row that was written by hand,
+    /// or by a version that knew fewer rules, escalates.
+    pub fn recorded(
+        route: Route,
+        conditions: Vec<Condition>,
+        policy_version: i64,
+        autonomy: Autonomy,
+        triage: &Triage,
+        retrieval: &Retrieval,
+    ) -> Self {
+        let whole = conditions.iter().map(|condition| condition.name).eq(Rule::ALL);
+        let passed = whole && conditions.iter().all(|condition| condition.pass) && autonomy != Autonomy::Off;
+        let actions =
+            if route == Route::Autonomous && passed { named(triage, retrieval, policy_version) } else { None };
+        Self::of(conditions, actions, policy_version, autonomy)
+    }
+
+    fn of(conditions: Vec<Condition>, actions: Option<Vec<Approved>>, policy_version: i64, autonomy: Autonomy) -> Self {
+        let route = if actions.is_some() { Route::Autonomous } else { Route::Escalate };
+        Self { route, conditions, actions: actions.unwrap_or_default(), policy_version, autonomy }
+    }
+
     /// The sentences that say why the incident escalates; none when it does not.
     pub fn objections(&self) -> impl Iterator<Item = &str> {
         self.conditions.iter().filter(|condition| !condition.pass).map(|condition| condition.reason.as_str())
@@ -187,17 +234,15 @@ impl Decision {
 /// Every condition is evaluated whatever the others say, so that the page shows all that is wrong at once.
 pub fn decide(case: &Case) -> Decision {
     let conditions = conditions::evaluate(case);
-    let mut route = if conditions.iter().all(|c| c.pass) { Route::Autonomous } else { Route::Escalate };
-    let mut actions = Vec::new();
-    if route == Route::Autonomous {
-        let named = &case.triage.reply.recommended_actions;
-        let steps = named.iter().filter_map(|text| case.retrieval.step(text));
-        actions = steps.map(|step| Approved::by_policy(&step.id, case.policy.version)).collect();
-        // Cannot differ while the conditions are right; if it ever does, a person looks.
-        if actions.len() != named.len() {
-            route = Route::Escalate;
-            actions.clear();
-        }
-    }
-    Decision { route, conditions, actions, policy_version: case.policy.version, autonomy: case.autonomy }
+    let passed = conditions.iter().all(|condition| condition.pass);
+    let actions = if passed { named(case.triage, case.retrieval, case.policy.version) } else { None };
+    Decision::of(conditions, actions, case.policy.version, case.autonomy)
+}
+
+/// Every action that the model named, as approved by policy; none of them if one is not found or there is none, which
+/// cannot be while the conditions are right: if it ever is, a person looks.
+fn named(triage: &Triage, retrieval: &Retrieval, version: i64) -> Option<Vec<Approved>> {
+    let actions = &triage.reply.recommended_actions;
+    let approve = |text: &String| retrieval.step(text).map(|step| Approved::by_policy(&step.id, version));
+    actions.iter().map(approve).collect::<Option<Vec<_>>>().filter(|approved| !approved.is_empty())
 }

@@ -1,7 +1,9 @@
 //! `incident_audit`: one row for each accepted alert.
 
+use std::collections::BTreeMap;
+
 use oncall_domain::alert::{Alert, Severity};
-use oncall_domain::ids::RunbookId;
+use oncall_domain::ids::{RunbookId, StepId};
 use oncall_domain::policy::{Autonomy, Decision};
 use oncall_domain::redact::Redacted;
 use oncall_domain::retrieval::{FoundBy, Retrieval};
@@ -130,6 +132,11 @@ pub fn hold_budget() -> Result<()> {
 /// How many actions autonomous decisions ordered within the last hour.
 pub fn actions_last_hour() -> Result<u32> {
     Ok(statement!("actions_last_hour").ask(&[])?.unwrap_or(0))
+}
+
+/// How often each step was carried out within the last hour, on the target where that was most often.
+pub fn repeats_last_hour() -> Result<BTreeMap<StepId, u32>> {
+    Ok(statement!("repeats_last_hour").ask(&[])?.unwrap_or_default())
 }
 
 /// Write down the decision.

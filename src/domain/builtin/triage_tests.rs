@@ -43,7 +43,9 @@ fn step(runbook: &str, section: &str) -> Step {
         destructive: false,
         guard: None,
         verify: None,
+        measure: None,
         rollback: None,
+        follow_up: None,
     }
 }
 

@@ -154,6 +154,11 @@ impl ToolCall {
         Self::query(Purpose::Verify, step, "verify", step.verify.as_deref())
     }
 
+    /// The figures that a step is judged by, to be taken before and after; none where the runbook asks for none.
+    pub fn measure(step: &Step) -> Result<Option<Self>, CallError> {
+        Self::query(Purpose::Measure, step, "measure", step.measure.as_deref())
+    }
+
     fn query(purpose: Purpose, step: &Step, key: &str, sql: Option<&str>) -> Result<Option<Self>, CallError> {
         let Some(sql) = sql else { return Ok(None) };
         check_query(step, key, sql)?;

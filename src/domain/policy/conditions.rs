@@ -23,6 +23,7 @@ pub(super) fn evaluate(case: &Case) -> Vec<Condition> {
         breaker_closed(case.breaker),
         autonomy_not_off(case.autonomy),
         budget_left(actions.len(), case.actions_last_hour, case.policy),
+        repeats_left(actions, case),
     ]
 }
 
@@ -184,6 +185,21 @@ fn budget_left(wanted: usize, used: u32, policy: &Policy) -> Condition {
         if pass { "" } else { ", so they would exceed it" }
     );
     condition(Rule::BudgetLeft, pass, total, format!("<= {budget}"), reason)
+}
+
+/// A step that helps for ten minutes and is carried out again, and again, hides what is really wrong.
+fn repeats_left(actions: &[String], case: &Case) -> Condition {
+    let most = case.policy.max_repeats_per_hour;
+    let count = |text: &str| case.retrieval.step(text).and_then(|step| case.repeats_last_hour.get(&step.id)).copied();
+    let counts: Vec<(&str, u32)> = actions.iter().map(|text| (text.as_str(), count(text).unwrap_or(0))).collect();
+    let worn: Vec<&str> = counts.iter().filter(|(_, times)| *times >= most).map(|(text, _)| *text).collect();
+    let highest = counts.iter().map(|(_, times)| *times).max().unwrap_or(0);
+    let reason = if worn.is_empty() {
+        format!("No action was carried out {most} times on the same target in the last hour.")
+    } else {
+        format!("Carried out {most} times or more on the same target in the last hour: {}.", listed(&worn))
+    };
+    condition(Rule::RepeatsLeft, worn.is_empty(), highest, format!("< {most}"), reason)
 }
 
 /// Some of them, cut to what a page can bear.

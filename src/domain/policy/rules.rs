@@ -19,6 +19,9 @@ pub struct Policy {
     pub confidence_threshold: f64,
     /// The most actions in an hour, over all incidents.
     pub max_actions_per_hour: u32,
+    /// How often a step may be carried out on the same target in an hour.
+    #[serde(default = "max_repeats_per_hour")]
+    pub max_repeats_per_hour: u32,
     /// The weight of the builtin embedder's cosine in the ranking.
     pub builtin_weight: f64,
     /// The weight of the pod's.
@@ -26,17 +29,22 @@ pub struct Policy {
 }
 
 /// What holds where no row does. The threshold is the one that was tuned in the articles behind this project; the
-/// weights were the best of those measured; ten actions an hour stop a loop that repairs the same thing again and
-/// again.
+/// weights were the best of those measured; ten actions an hour, and three times the same, stop a loop that repairs the
+/// same thing again and again.
 pub const DEFAULT: Policy = Policy {
     version: 0,
     severity: None,
     incident_type: None,
     confidence_threshold: 0.75,
     max_actions_per_hour: 10,
+    max_repeats_per_hour: max_repeats_per_hour(),
     builtin_weight: 0.7,
     pod_weight: 0.3,
 };
+
+const fn max_repeats_per_hour() -> u32 {
+    3
+}
 
 impl Default for Policy {
     fn default() -> Self {

@@ -14,7 +14,9 @@ fn step(id: &str, destructive: bool) -> Step {
         destructive,
         guard: None,
         verify: None,
+        measure: None,
         rollback: None,
+        follow_up: None,
     }
 }
 
@@ -56,6 +58,7 @@ fn decided(triage: &Triage) -> Decision {
         breaker: Breaker::Closed,
         autonomy: Autonomy::On,
         actions_last_hour: 0,
+        repeats_last_hour: &BTreeMap::new(),
     })
 }
 
@@ -147,6 +150,9 @@ fn the_builtin_view_of_a_failed_model_never_acts() {
 fn breaker_autonomy_and_budget_each_hold_back_what_is_good_otherwise() {
     let good = triage(0.9, &["RB-002/create-index", "RB-002/analyze"]);
     let retrieval = catalogue();
+    let id = |text| StepId::new(text).unwrap();
+    let repeats = BTreeMap::from([(id("RB-002/analyze"), 2), (id("RB-003/drop-wal"), 90)]);
+    let worn = BTreeMap::from([(id("RB-002/analyze"), 3)]);
     let case = Case {
         triage: &good,
         retrieval: &retrieval,
@@ -154,6 +160,7 @@ fn breaker_autonomy_and_budget_each_hold_back_what_is_good_otherwise() {
         breaker: Breaker::Closed,
         autonomy: Autonomy::On,
         actions_last_hour: 8,
+        repeats_last_hour: &repeats,
     };
     assert_eq!(decide(&case).route, Route::Autonomous, "8 of 10 are used and 2 wanted");
     assert_eq!(failed(&decide(&Case { breaker: Breaker::Open, ..case })), [Rule::BreakerClosed]);
@@ -161,6 +168,12 @@ fn breaker_autonomy_and_budget_each_hold_back_what_is_good_otherwise() {
     assert_eq!(failed(&decide(&Case { autonomy: Autonomy::Off, ..case })), [Rule::AutonomyNotOff]);
     assert_eq!(failed(&decide(&Case { actions_last_hour: 9, ..case })), [Rule::BudgetLeft]);
     assert_eq!(failed(&decide(&Case { actions_last_hour: u32::MAX, ..case })), [Rule::BudgetLeft]);
+    let looping = decide(&Case { repeats_last_hour: &worn, ..case });
+    assert_eq!(failed(&looping), [Rule::RepeatsLeft]);
+    assert_eq!(
+        looping.objections().next(),
+        Some("Carried out 3 times or more on the same target in the last hour: RB-002/analyze.")
+    );
     let dry = decide(&Case { autonomy: Autonomy::DryRun, ..case });
     assert_eq!((dry.route, dry.autonomy), (Route::Autonomous, Autonomy::DryRun), "the decision stands");
 }
@@ -178,6 +191,7 @@ fn a_policy_whose_threshold_is_no_number_lets_nothing_through() {
             breaker: Breaker::Closed,
             autonomy: Autonomy::On,
             actions_last_hour: 0,
+            repeats_last_hour: &BTreeMap::new(),
         });
         assert_eq!(failed(&decision), [Rule::ConfidenceReachesThreshold]);
     }
@@ -277,6 +291,11 @@ fn may_act(case: &Case) -> bool {
         && matches!(case.breaker, Breaker::Closed)
         && !matches!(case.autonomy, Autonomy::Off)
         && i128::from(case.actions_last_hour) + actions.len() as i128 <= i128::from(case.policy.max_actions_per_hour)
+        && actions.iter().all(|text| {
+            let times =
+                case.repeats_last_hour.iter().find(|(step, _)| step.as_str() == text).map_or(0, |(_, times)| *times);
+            i64::from(times) + 1 <= i64::from(case.policy.max_repeats_per_hour)
+        })
 }
 
 #[test]
@@ -351,6 +370,15 @@ fn of_a_million_strange_cases_none_acts_unless_every_condition_of_the_invariant_
         .collect();
     let mut triage = triage(0.0, &[]);
     let mut policy = DEFAULT;
+    let worn = |id: &str, times| BTreeMap::from([(StepId::new(id).unwrap(), times)]);
+    let repeats = [
+        BTreeMap::new(),
+        BTreeMap::new(),
+        worn("RB-002/analyze", 1),
+        worn("RB-002/analyze", 3),
+        worn("RB-001/a", u32::MAX),
+        worn("RB-900/unseen", 100),
+    ];
 
     for number in 0..1_000_000_u32 {
         // Mostly good in each respect, or else nothing would ever be let through and the test would show nothing.
@@ -374,6 +402,7 @@ fn of_a_million_strange_cases_none_acts_unless_every_condition_of_the_invariant_
         };
         triage.repaired = dice.roll(2) == 0;
         policy.confidence_threshold = if strange(&mut dice) { dice.pick(&thresholds) } else { 0.75 };
+        policy.max_repeats_per_hour = dice.pick(&[3, 3, 3, 1, 2, u32::MAX]);
         policy.max_actions_per_hour = dice.pick(&[10, 10, 10, 1, 0, u32::MAX]);
         let case = Case {
             triage: &triage,
@@ -382,12 +411,13 @@ fn of_a_million_strange_cases_none_acts_unless_every_condition_of_the_invariant_
             breaker: if strange(&mut dice) { dice.pick(&[Breaker::Open, Breaker::Unknown]) } else { Breaker::Closed },
             autonomy: dice.pick(&[Autonomy::On, Autonomy::On, Autonomy::DryRun, Autonomy::DryRun, Autonomy::Off]),
             actions_last_hour: dice.pick(&[0, 0, 1, 9, 10, u32::MAX]),
+            repeats_last_hour: &repeats[dice.roll(repeats.len())],
         };
         let decision = decide(&case);
 
         let acts = decision.route == Route::Autonomous;
         assert_eq!(acts, may_act(&case), "case {number}: {case:?}");
-        assert_eq!(decision.conditions.len(), 11);
+        assert!(decision.conditions.iter().map(|c| c.name).eq(Rule::ALL));
         assert_eq!(acts, decision.conditions.iter().all(|c| c.pass));
         assert_eq!(decision.actions.len(), if acts { triage.reply.recommended_actions.len() } else { 0 });
         outcomes[usize::from(acts)] += 1;
@@ -408,7 +438,33 @@ fn of_a_million_strange_cases_none_acts_unless_every_condition_of_the_invariant_
         Rule::BreakerClosed,
         Rule::AutonomyNotOff,
         Rule::BudgetLeft,
+        Rule::RepeatsLeft,
     ] {
         assert!(only_failure.contains(&rule), "{rule:?} never decided alone");
     }
+}
+
+#[test]
+fn a_recorded_decision_acts_only_where_every_rule_passed_and_every_action_is_still_there() {
+    let good = triage(0.9, &["RB-002/create-index", "RB-002/analyze"]);
+    let made = decided(&good);
+    let recorded = |conditions: Vec<Condition>, autonomy, triage: &Triage, retrieval: &Retrieval| {
+        Decision::recorded(Route::Autonomous, conditions, made.policy_version, autonomy, triage, retrieval)
+    };
+    let all = || made.conditions.clone();
+    assert_eq!(recorded(all(), Autonomy::On, &good, &catalogue()), made);
+
+    let mut failing = all();
+    failing[3].pass = false;
+    let mut reordered = all();
+    reordered.swap(0, 1);
+    for conditions in [Vec::new(), all().split_off(1), failing, reordered] {
+        let decision = recorded(conditions, Autonomy::On, &good, &catalogue());
+        assert_eq!((decision.route, decision.actions.len()), (Route::Escalate, 0));
+    }
+    assert_eq!(recorded(all(), Autonomy::Off, &good, &catalogue()).route, Route::Escalate);
+    assert_eq!(recorded(all(), Autonomy::On, &good, &Retrieval::default()).route, Route::Escalate);
+    assert_eq!(recorded(all(), Autonomy::On, &triage(0.9, &[]), &catalogue()).route, Route::Escalate);
+    let escalated = Decision::recorded(Route::Escalate, all(), 1, Autonomy::On, &good, &catalogue());
+    assert_eq!(escalated.route, Route::Escalate);
 }

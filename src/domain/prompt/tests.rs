@@ -50,7 +50,9 @@ fn retrieval(content: &str, steps: usize) -> Retrieval {
         destructive: i % 2 == 1,
         guard: None,
         verify: None,
+        measure: None,
         rollback: None,
+        follow_up: None,
     };
     Retrieval {
         sections: vec![section("Rotate the password 0", 0.91), section("Background", 0.5)],

@@ -24,7 +24,7 @@ pub(super) struct Front {
 pub(super) type Lines = BTreeMap<String, usize>;
 
 const FRONT: &[&str] = &["id", "title", "incident_type", "severity", "alerts"];
-const STEP: &[&str] = &["tool", "parameters", "destructive", "guard", "verify", "rollback"];
+const STEP: &[&str] = &["tool", "parameters", "destructive", "guard", "verify", "measure", "rollback", "follow_up"];
 const BOUNDS: &[&str] = &["min", "max", "one_of"];
 const ROLLBACK: &[&str] = &["tool", "parameters"];
 
@@ -80,7 +80,9 @@ pub(super) fn step(node: &Node, id: StepId) -> At<(Step, Lines)> {
     };
     let guard = keys.get("guard").map(text).transpose()?;
     let verify = keys.get("verify").map(text).transpose()?;
-    Ok((Step { id, tool, parameters, destructive: flag, guard, verify, rollback }, lines))
+    let measure = keys.get("measure").map(text).transpose()?;
+    let follow_up = keys.get("follow_up").map(text).transpose()?;
+    Ok((Step { id, tool, parameters, destructive: flag, guard, verify, measure, rollback, follow_up }, lines))
 }
 
 fn binding(entry: &Entry) -> At<Binding> {

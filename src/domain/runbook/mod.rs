@@ -26,9 +26,11 @@
 //! destructive: false
 //! guard: SELECT …
 //! verify: SELECT …
+//! measure: SELECT …
 //! rollback:
 //!   tool: pgbouncer_set
 //!   parameters: {server: pgbouncer, setting: default_pool_size, value: 50}
+//! follow_up: Write the new size into pgbouncer.ini.
 //! ```
 //! ````
 //!
@@ -41,6 +43,11 @@
 //!   one of plain `yaml` too, is prose. The block ends its section, so the prose is one piece and comes first.
 //! - In the block, `tool` and `destructive` must be there; `parameters` must name every parameter of the tool. A
 //!   parameter is fixed by a value, or left open within bounds: `{min, max}` or `{one_of}`, always complete.
+//! - `guard`, `verify` and `measure` are queries, run read-only as `oncall_observer`. `guard` (before) and `verify` (after)
+//!   say yes by one row of one column that is true. `measure` gives one row of figures; it is taken before and after, so
+//!   that the audit row shows what the step changed. A time is a figure too: a query of the author's that reads the clock
+//!   before and after what it probes. A measure that fails holds nothing up.
+//! - `follow_up` is a sentence for the morning: what a person has to do so that the step lasts.
 //! - An unknown key is an error everywhere: a `gaurd` that nobody reads is a guard that does not hold.
 //!
 //! [`parse`] reads this, [`parse_checked`] also checks the steps against the catalogue of tools; the errors of both
@@ -115,9 +122,15 @@ pub struct Step {
     /// A query that must be true after.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verify: Option<String>,
+    /// A query that gives one row of figures, taken before and after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measure: Option<String>,
     /// What undoes it, when `verify` fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<Rollback>,
+    /// What a person has to do afterwards, so that it lasts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follow_up: Option<String>,
 }
 
 /// What a runbook says of one parameter: an object is bounds, anything else is the value itself.

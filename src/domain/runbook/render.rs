@@ -56,7 +56,7 @@ fn render_step(out: &mut String, step: &Step) {
         }
     }
     line(out, 0, "destructive", if step.destructive { "true" } else { "false" });
-    for (key, query) in [("guard", &step.guard), ("verify", &step.verify)] {
+    for (key, query) in [("guard", &step.guard), ("verify", &step.verify), ("measure", &step.measure)] {
         if let Some(query) = query {
             line(out, 0, key, &block(query));
         }
@@ -70,6 +70,9 @@ fn render_step(out: &mut String, step: &Step) {
                 line(out, 4, &word(name), &flow(value));
             }
         }
+    }
+    if let Some(follow_up) = &step.follow_up {
+        line(out, 0, "follow_up", &block(follow_up));
     }
 }
 

@@ -34,6 +34,8 @@ verify: SELECT true
 rollback:
   tool: pgbouncer_set
   parameters: {server: pgbouncer, value: 50}
+measure: SELECT 1 AS waiting
+follow_up: Write it down.
 ```
 
 ## Escalate
@@ -87,6 +89,8 @@ fn a_runbook_is_read_into_its_fields_sections_and_steps() {
     let bounds = Bounds { min: Some(json!(60)), max: Some(json!(120)), one_of: vec![] };
     assert_eq!(step.parameters["value"], Binding::Open(bounds));
     assert!(!step.destructive);
+    assert_eq!(step.measure.as_deref(), Some("SELECT 1 AS waiting"));
+    assert_eq!(step.follow_up.as_deref(), Some("Write it down."));
     assert_eq!(step.guard.as_deref(), Some("SELECT count(*) > 0\nFROM pools"));
     assert_eq!(step.verify.as_deref(), Some("SELECT true"));
     assert_eq!(step.rollback.as_ref().unwrap().parameters["value"], json!(50));
@@ -199,7 +203,7 @@ fn every_error_of_the_front_matter_has_its_line_and_says_what_is_allowed() {
 fn every_error_of_a_step_has_its_line_and_says_what_is_allowed() {
     assert_eq!(
         error_with("guard: |", "gaurd: |"),
-        "RB-001.md:23: there is no key 'gaurd' here; there are tool, parameters, destructive, guard, verify, rollback"
+        "RB-001.md:23: there is no key 'gaurd' here; there are tool, parameters, destructive, guard, verify, measure, rollback, follow_up"
     );
     assert_eq!(
         error_with("destructive: false\n", ""),
@@ -365,11 +369,11 @@ fn tool_name() -> impl Strategy<Value = ToolName> {
 
 fn a_step() -> impl Strategy<Value = Step> {
     let rollback = (tool_name(), parameters(value())).prop_map(|(tool, parameters)| Rollback { tool, parameters });
-    let queries = (prop::option::of(said()), prop::option::of(said()));
-    (tool_name(), parameters(binding()), any::<bool>(), queries, prop::option::of(rollback)).prop_map(
-        |(tool, parameters, destructive, (guard, verify), rollback)| {
+    let texts = prop::array::uniform4(prop::option::of(said()));
+    (tool_name(), parameters(binding()), any::<bool>(), texts, prop::option::of(rollback)).prop_map(
+        |(tool, parameters, destructive, [guard, verify, measure, follow_up], rollback)| {
             let id = StepId::new("x/x").unwrap();
-            Step { id, tool, parameters, destructive, guard, verify, rollback }
+            Step { id, tool, parameters, destructive, guard, verify, measure, rollback, follow_up }
         },
     )
 }

@@ -87,7 +87,7 @@ pub enum StepProblem {
     /// A rollback runs without anybody to choose.
     #[error("a rollback has fixed values only")]
     OpenRollback,
-    /// A guard or a verify that is no single query.
+    /// A guard, a verify or a measure that is no single query.
     #[error("it must be one query that starts with SELECT or WITH, without ';'")]
     NotAQuery,
     /// A value for a parameter that the step has fixed.
@@ -108,7 +108,7 @@ pub enum StepProblem {
 
 /// Check a step against the catalogue, as far as that goes without a database.
 ///
-/// Whether relations exist, and whether guard and verify are SQL that the server accepts, is the store's to check.
+/// Whether relations exist, and whether guard, verify and measure are SQL that the server accepts, is the store's to check.
 pub fn validate_step(step: &Step, catalogue: &Catalogue) -> Result<(), StepError> {
     let refuse = |at: String, problem: StepProblem| StepError { step: step.id.clone(), at, problem: Box::new(problem) };
     let tool = remedy(catalogue, &step.tool).map_err(|problem| refuse("tool".to_owned(), problem))?;
@@ -121,7 +121,7 @@ pub fn validate_step(step: &Step, catalogue: &Catalogue) -> Result<(), StepError
         };
         outcome.map_err(|problem| refuse(format!("parameters.{name}"), problem))?;
     }
-    for (key, query) in [("guard", &step.guard), ("verify", &step.verify)] {
+    for (key, query) in [("guard", &step.guard), ("verify", &step.verify), ("measure", &step.measure)] {
         query.as_deref().map_or(Ok(()), |query| check_query(step, key, query))?;
     }
     if let Some(rollback) = &step.rollback {
@@ -274,7 +274,7 @@ pub(crate) fn check_query(step: &Step, key: &str, query: &str) -> Result<(), Ste
     Err(StepError { step: step.id.clone(), at: key.to_owned(), problem: Box::new(StepProblem::NotAQuery) })
 }
 
-/// A first look at a guard or a verify. The wall is the read-only role that runs it, not this.
+/// A first look at a query of a step. The wall is the read-only role that runs it, not this.
 fn is_query(text: &str) -> bool {
     let word: String = text.trim_start().chars().take_while(char::is_ascii_alphabetic).collect();
     let mut quote = None;

@@ -331,7 +331,9 @@ fn pool_step() -> Step {
         destructive: false,
         guard: Some("SELECT true".to_owned()),
         verify: None,
+        measure: None,
         rollback: None,
+        follow_up: None,
     }
 }
 

@@ -115,7 +115,9 @@ fn retrieval() -> Retrieval {
         destructive,
         guard: None,
         verify: None,
+        measure: None,
         rollback: None,
+        follow_up: None,
     };
     Retrieval {
         steps: vec![step("Raise the pool size", false), step("Restart everything", true)],
@@ -164,6 +166,7 @@ fn routed((triage, retrieval): &(Triage, Retrieval)) -> policy::Decision {
         breaker: Breaker::Closed,
         autonomy: Autonomy::On,
         actions_last_hour: 0,
+        repeats_last_hour: &std::collections::BTreeMap::new(),
     })
 }
 
