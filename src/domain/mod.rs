@@ -11,6 +11,7 @@ pub mod builtin;
 mod fnv;
 pub mod host;
 pub mod ids;
+pub mod incident;
 pub mod page;
 pub mod policy;
 pub mod prompt;

@@ -6,6 +6,7 @@
 //! reason.
 
 use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
@@ -151,6 +152,11 @@ pub enum ReplyDefect {
 /// may quote an example there, or say behind it that it did not mean it. A key that stands twice is refused too: readers
 /// differ in which of the two they take.
 pub fn parse(text: &str) -> Result<TriageReply, ReplyDefect> {
+    within_sizes(read_object(text)?)
+}
+
+/// The one object that a model's text is, whatever was asked for.
+pub(crate) fn read_object<T: DeserializeOwned>(text: &str) -> Result<T, ReplyDefect> {
     if text.len() > MAX_TEXT {
         return Err(ReplyDefect::TooLong { bytes: text.len() });
     }
@@ -166,8 +172,7 @@ pub fn parse(text: &str) -> Result<TriageReply, ReplyDefect> {
     if !object.starts_with('{') {
         return Err(ReplyDefect::NotOneObject { reason: "it is another value".to_owned() });
     }
-    let reply = serde_json::from_str(object).map_err(|e| ReplyDefect::WrongShape { reason: short(&e) })?;
-    within_sizes(reply)
+    serde_json::from_str(object).map_err(|e| ReplyDefect::WrongShape { reason: short(&e) })
 }
 
 /// What stands in the one markdown fence that a text is; the text itself if it is none.

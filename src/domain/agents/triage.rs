@@ -1,5 +1,6 @@
 //! The triage agent: what is this alert, and what would help?
 
+use super::answer::plain;
 use crate::alert::Alert;
 use crate::builtin;
 use crate::host::{ChatAnswer, ChatRequest, Host, ModelError};
@@ -120,11 +121,4 @@ fn fit_to_show(reply: TriageReply) -> TriageReply {
         root_cause_hypothesis: redact(&reply.root_cause_hypothesis).as_str().to_owned(),
         ..reply
     }
-}
-
-/// A server's or a model's words as they may be stored and shown: without secrets (servers echo headers), without
-/// control characters (Postgres cannot store a NUL), and short.
-fn plain(words: &impl ToString) -> String {
-    let words: String = words.to_string().chars().filter(|c| !c.is_control()).collect();
-    redact(&words).cut(500).as_str().to_owned()
 }

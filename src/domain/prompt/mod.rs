@@ -14,6 +14,7 @@ use crate::redact::redact;
 use crate::retrieval::Retrieval;
 use crate::triage::ReplyDefect;
 
+mod agents;
 mod fill;
 mod parts;
 #[cfg(test)]
@@ -45,15 +46,20 @@ const LEAST_ROOM: usize = 200 * BYTES_PER_TOKEN;
 /// The list of steps is never cut: a model that does not see a step cannot recommend it, and nobody would know why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the prompt's instructions and its list of {steps} steps need {needed} tokens with the least room for the alert; the budget is {budget}"
+    "the prompt's instructions{} need {needed} tokens with the least room for the alert; the budget is {budget}",
+    listed(*steps)
 )]
 pub struct OverBudget {
-    /// How many steps are on the list.
+    /// How many steps are on the list, where there is one.
     pub steps: usize,
     /// The tokens that would do, by [`BYTES_PER_TOKEN`].
     pub needed: usize,
     /// The tokens there are.
     pub budget: usize,
+}
+
+fn listed(steps: usize) -> String {
+    if steps == 0 { String::new() } else { format!(" and its list of {steps} steps") }
 }
 
 impl Prompt {
