@@ -42,6 +42,7 @@ CREATE TABLE oncall.incident_audit (
     routed_at             timestamptz,
     acknowledged_by       name,
     acknowledged_at       timestamptz,
+    approvals             jsonb,
     handled_at            timestamptz,
     resolution            text,
     resolved_by           name,
@@ -75,6 +76,7 @@ COMMENT ON COLUMN oncall.incident_audit.policy_version IS 'The policy that decid
 COMMENT ON COLUMN oncall.incident_audit.autonomy IS 'oncall.autonomy at the time of the decision: under dry_run nothing is done';
 COMMENT ON COLUMN oncall.incident_audit.reasons IS 'Every condition of the decision, its value, its bound, pass or fail';
 COMMENT ON COLUMN oncall.incident_audit.acknowledged_by IS 'The person who has it';
+COMMENT ON COLUMN oncall.incident_audit.approvals IS 'What people decided on its steps: which step, approved or rejected, by whom, when, and why';
 COMMENT ON COLUMN oncall.incident_audit.resolution IS 'What a person said when resolving it';
 COMMENT ON COLUMN oncall.incident_audit.resolved_by IS 'The person who resolved it; NULL when its sender did';
 COMMENT ON COLUMN oncall.incident_audit.closed_at IS 'When it was resolved or expired; repeats join an incident that is not closed';

@@ -9,6 +9,8 @@ CREATE TABLE oncall.router_policy (
     max_repeats_per_hour integer NOT NULL DEFAULT 3 CHECK (max_repeats_per_hour >= 0),
     builtin_weight       double precision NOT NULL DEFAULT 0.7 CHECK (builtin_weight BETWEEN 0 AND 1),
     pod_weight           double precision NOT NULL DEFAULT 0.3 CHECK (pod_weight BETWEEN 0 AND 1),
+    approvals_required   smallint NOT NULL DEFAULT 1 CHECK (approvals_required IN (1, 2)),
+    approval_life        interval NOT NULL DEFAULT '1 hour' CHECK (approval_life > '0' AND approval_life <= '1 day'),
     note                 text,
     created_by           name NOT NULL DEFAULT session_user,
     created_at           timestamptz NOT NULL DEFAULT pg_catalog.now(),
@@ -23,6 +25,8 @@ COMMENT ON COLUMN oncall.router_policy.max_actions_per_hour IS 'The most actions
 COMMENT ON COLUMN oncall.router_policy.max_repeats_per_hour IS 'How often, in an hour, a step may be carried out on the same target before a person looks: a loop escalates';
 COMMENT ON COLUMN oncall.router_policy.builtin_weight IS 'Weight of the builtin embedder in the ranking';
 COMMENT ON COLUMN oncall.router_policy.pod_weight IS 'Weight of the pod''s embedder in the ranking, when there is one';
+COMMENT ON COLUMN oncall.router_policy.approvals_required IS 'How many people must approve a step: 1, or 2 different ones';
+COMMENT ON COLUMN oncall.router_policy.approval_life IS 'How long an approval holds: the workers begin the step within it, and the second person approves within it';
 
 INSERT INTO oncall.router_policy (note) VALUES ('the default that pg_oncall comes with');
 

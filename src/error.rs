@@ -1,7 +1,7 @@
 //! Every error that a user can meet: its SQLSTATE, what was wrong, and what to do about it.
 
 use oncall_domain::alert::AlertError;
-use oncall_domain::host::ModelError;
+use oncall_domain::host::{CallError, ModelError};
 use oncall_domain::redact::redact;
 use oncall_domain::runbook::RunbookError;
 use oncall_domain::tool::{StepError, ToolError};
@@ -40,6 +40,10 @@ pub enum OncallError {
     Contended { fingerprint: String },
     #[error("incident {id} cannot be routed: its state is {state}")]
     NotRoutable { id: String, state: String },
+    #[error("no step {step:?} is on offer for incident {incident}")]
+    NotOnOffer { incident: String, step: String, offered: Vec<String> },
+    #[error("{problem}")]
+    Unplanned { problem: Box<CallError>, open: Vec<String> },
     #[error("{argument} must be {rule}, not {value}")]
     Argument { argument: &'static str, rule: &'static str, value: String },
     #[error("the embedding model gives vectors of {got} dimensions, the column embedding has {expected}")]
@@ -74,9 +78,10 @@ impl OncallError {
             | Self::StepShape { .. }
             | Self::ToolShape { .. }
             | Self::Tool(_)
+            | Self::Unplanned { .. }
             | Self::Argument { .. } => Code::ERRCODE_INVALID_PARAMETER_VALUE,
             Self::TooLarge { .. } => Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-            Self::NoSuchIncident { .. } => Code::ERRCODE_NO_DATA_FOUND,
+            Self::NoSuchIncident { .. } | Self::NotOnOffer { .. } => Code::ERRCODE_NO_DATA_FOUND,
             // By this code clients know that to try again may help.
             Self::Contended { .. } => Code::ERRCODE_T_R_SERIALIZATION_FAILURE,
             Self::WrongDimension { .. } => Code::ERRCODE_DATATYPE_MISMATCH,
@@ -91,6 +96,14 @@ impl OncallError {
     fn detail(&self) -> Option<String> {
         match self {
             Self::Alert(error) => error.detail(),
+            Self::NotOnOffer { offered, .. } => Some(if offered.is_empty() {
+                "No runbook with a step was retrieved for it.".to_owned()
+            } else {
+                format!("The steps of the runbooks that were retrieved for it: {}.", offered.join(", "))
+            }),
+            Self::Unplanned { open, .. } if !open.is_empty() => {
+                Some(format!("The runbook leaves open: {}.", open.join(", ")))
+            }
             Self::Sql(error) => error.detail.clone(),
             Self::TooLarge { .. } => {
                 Some("Nothing can interrupt the reading of JSON, so there is a limit to it.".to_owned())
@@ -120,6 +133,15 @@ impl OncallError {
             Self::TooLarge { .. } => "Send alerts in smaller groups, and a long text by its first pages.",
             Self::NoSuchIncident { .. } => {
                 "The latest ones: SELECT incident_id, alert_text FROM oncall.incident_audit ORDER BY created_at DESC LIMIT 10"
+            }
+            Self::NotOnOffer { incident, .. } => {
+                return Some(format!("What was retrieved: SELECT * FROM oncall.incident_timeline('{incident}')"));
+            }
+            Self::Unplanned { open, .. } if open.is_empty() => {
+                "The runbook fixes every parameter of this step: give none."
+            }
+            Self::Unplanned { .. } => {
+                "Give a value for each, and for nothing else: oncall.approve_step(incident, step, '{\"name\": value}')"
             }
             Self::Contended { .. } => "Nothing was written. Send the alert again.",
             Self::NotRoutable { id, .. } => {

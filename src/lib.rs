@@ -58,6 +58,26 @@ pgrx::extension_sql_file!(
         api::runbooks::search
     ]
 );
+pgrx::extension_sql_file!(
+    "../sql/people.sql",
+    name = "people",
+    requires = [
+        "functions",
+        api::people::plan_step,
+        api::people::step_on_offer,
+        api::people::policy_in_force,
+        api::people::record_acknowledgement,
+        api::people::record_decision,
+        api::people::record_resolution,
+        api::people::is_own_transaction
+    ]
+);
+pgrx::extension_sql_file!("../sql/maintenance.sql", name = "maintenance", requires = ["people"]);
+pgrx::extension_sql_file!(
+    "../sql/chores.sql",
+    name = "chores",
+    requires = ["maintenance", api::people::forget_journal, api::people::forget_inferences]
+);
 pgrx::extension_sql_file!("../sql/grants.sql", name = "grants", finalize);
 
 /// Called once a process when the library is loaded; in the postmaster, when it is preloaded as it must be.

@@ -6,17 +6,19 @@ use crate::error::{OncallError, raise};
 use crate::store;
 
 /// Refuse a change of a row, whoever makes it, unless it is the one that the extension's own code makes: it updates
-/// `incident_audit`, and in `incident_step` an intent by its outcome. Anything more is a rule or trigger that rides along.
+/// `incident_audit`, and in `incident_step` an intent by its outcome; and it removes what the retention no longer keeps.
+/// Anything more is a rule or trigger that rides along.
 #[pg_trigger(
     sql = "CREATE FUNCTION oncall_internal.refuse_change() RETURNS trigger LANGUAGE c AS '@MODULE_PATHNAME@', '@FUNCTION_NAME@';"
 )]
 fn refuse_change<'a>(trigger: &'a PgTrigger<'a>) -> Result<Option<PgHeapTuple<'a, impl WhoAllocated>>, OncallError> {
-    let own = trigger.event().fired_by_update()
-        && trigger.table_name().is_ok_and(|table| match table.as_str() {
-            "incident_audit" => true,
-            "incident_step" => is_intent(trigger),
-            _ => false,
-        });
+    let (updated, deleted) = (trigger.event().fired_by_update(), trigger.event().fired_by_delete());
+    let own = trigger.table_name().is_ok_and(|table| match table.as_str() {
+        "incident_audit" => updated,
+        "incident_step" => deleted || updated && is_intent(trigger),
+        "inference_audit_log_default" => deleted,
+        _ => false,
+    });
     if own && store::is_writing() {
         return Ok(trigger.new().or_else(|| trigger.old()));
     }

@@ -3,6 +3,7 @@
 
 pub mod guards;
 pub mod incidents;
+pub mod people;
 pub mod runbooks;
 pub mod workers;
 

@@ -32,6 +32,12 @@ pub fn is_binary_upgrade() -> bool {
     unsafe { pg_sys::IsBinaryUpgrade }
 }
 
+/// Whether a transaction id is that of the transaction that runs now, or of one of its subtransactions.
+pub fn is_own_transaction(xid: u32) -> bool {
+    // SAFETY: compares the number with those of this process' own transaction state, on its main thread; any number will do.
+    unsafe { pg_sys::TransactionIdIsCurrentTransactionId(pg_sys::TransactionId::from_inner(xid)) }
+}
+
 /// Make every `prefix.*` setting that was not defined an error, so that a misspelt name does not pass silently.
 pub fn reserve_setting_prefix(prefix: &'static CStr) {
     // SAFETY: called from _PG_init on the main thread; the server copies the name.

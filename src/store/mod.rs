@@ -5,6 +5,7 @@ pub mod incidents;
 pub mod journal;
 pub mod measurements;
 mod pen;
+pub mod people;
 pub mod policies;
 pub mod work;
 

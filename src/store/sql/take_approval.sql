@@ -1,0 +1,2 @@
+-- $1 approval.
+SELECT oncall_internal.take_approval($1)
