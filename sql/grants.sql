@@ -26,12 +26,30 @@ GRANT INSERT ON oncall.metric_sample TO oncall_operator;
 
 GRANT INSERT, UPDATE, DELETE ON oncall.ops_runbooks, oncall.tool, oncall.audit_thresholds TO oncall_admin;
 -- Not the version, the author and the time: these are not for the author to say.
-GRANT INSERT (severity, incident_type, confidence_threshold, max_actions_per_hour, max_repeats_per_hour, builtin_weight, pod_weight, note)
+GRANT INSERT (severity, incident_type, confidence_threshold, max_actions_per_hour, max_repeats_per_hour, builtin_weight,
+              pod_weight, approvals_required, approval_life, note)
     ON oncall.router_policy TO oncall_admin;
 GRANT UPDATE (state, reason) ON oncall.circuit_breaker TO oncall_admin;
 GRANT DELETE ON oncall.metric_sample TO oncall_admin;
 GRANT EXECUTE ON FUNCTION
     oncall.load_runbook(text, text), oncall.load_runbooks(text), oncall.reembed_runbooks()
+    TO oncall_admin;
+
+-- The human side, and the chores.
+GRANT SELECT ON
+    oncall.approval, oncall.labelled_alert, oncall.maintenance_window, oncall.health_snapshot, oncall.retention
+    TO oncall_reader;
+GRANT EXECUTE ON FUNCTION oncall.wait_for_incident(text, interval) TO oncall_reader;
+GRANT EXECUTE ON FUNCTION
+    oncall.acknowledge_incident(text), oncall.approve_step(text, text, jsonb, text, boolean), oncall.reject_step(text, text, text),
+    oncall.resolve_incident(text, text, boolean, text)
+    TO oncall_operator;
+-- Not who made a window, and when.
+GRANT INSERT (during, labels, note), UPDATE (during, note) ON oncall.maintenance_window TO oncall_operator, oncall_admin;
+GRANT DELETE ON oncall.maintenance_window TO oncall_operator, oncall_admin;
+GRANT UPDATE (keep) ON oncall.retention TO oncall_admin;
+GRANT EXECUTE ON FUNCTION
+    oncall.keep_health_snapshot(), oncall.apply_retention(integer), oncall.schedule_health_snapshot(text), oncall.schedule_retention(text)
     TO oncall_admin;
 
 -- What the tools' templates call, as the roles that tools run as.

@@ -59,29 +59,33 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION oncall_internal.window_of(jsonb, timestamptz) IS 'The end of the maintenance window that covers an alert at a time; NULL for none';
 
-CREATE FUNCTION oncall_internal.release_held() RETURNS bigint
-LANGUAGE sql SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
+-- When the next window ends is asked for after every commit.
+CREATE INDEX incident_work_held_idx ON oncall.incident_work (not_before) WHERE state = 'held';
+
+CREATE FUNCTION oncall_internal.release_held(only_due boolean) RETURNS double precision
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
     WITH held AS MATERIALIZED (
-        SELECT w.work_id, oncall_internal.window_of(a.alert, pg_catalog.clock_timestamp()) AS until
+        SELECT w.work_id, oncall_internal.window_of(a.alert, clock_timestamp()) AS until
         FROM oncall.incident_work AS w JOIN oncall.incident_audit AS a USING (incident_id)
-        WHERE w.state = 'held'
-    ), moved AS (
-        UPDATE oncall.incident_work AS w
-        SET state = CASE WHEN held.until IS NULL THEN 'queued' ELSE 'held' END, not_before = held.until
-        FROM held
-        WHERE w.work_id = held.work_id AND w.state = 'held' AND (held.until IS NULL OR held.until <> w.not_before)
-        RETURNING w.state
+        WHERE w.state = 'held' AND (w.not_before <= clock_timestamp() OR NOT only_due)
     )
-    SELECT pg_catalog.count(*) FROM moved WHERE moved.state = 'queued';
-END;
-COMMENT ON FUNCTION oncall_internal.release_held() IS 'Gives back to the workers what no maintenance window holds any more; how many';
+    UPDATE oncall.incident_work AS w
+    SET state = CASE WHEN held.until IS NULL THEN 'queued' ELSE 'held' END, not_before = held.until
+    FROM held
+    WHERE w.work_id = held.work_id AND w.state = 'held' AND held.until IS DISTINCT FROM w.not_before;
+    IF FOUND THEN
+        PERFORM oncall_internal.wake();
+    END IF;
+    RETURN (SELECT extract(epoch FROM min(w.not_before) - clock_timestamp()) FROM oncall.incident_work AS w WHERE w.state = 'held');
+END
+$$;
+COMMENT ON FUNCTION oncall_internal.release_held(boolean) IS 'Gives back to the workers what no maintenance window holds any more; seconds until the next end of one, NULL where nothing is held';
 
 CREATE FUNCTION oncall_internal.windows_changed() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM oncall_internal.release_held();
-    PERFORM oncall_internal.wake();
+    PERFORM oncall_internal.release_held(false);
     RETURN NULL;
 END
 $$;

@@ -1,6 +1,7 @@
 //! SQL by table. Statements are files with names; a complex answer is one jsonb value, read into a type.
 
 pub mod catalogue;
+pub mod chores;
 pub mod incidents;
 pub mod journal;
 pub mod measurements;

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures::future::LocalBoxFuture;
 
+use super::chores;
 use super::guarded::Guarded;
 use super::reactor::Reactor;
 
@@ -11,7 +12,7 @@ use super::reactor::Reactor;
 type Desk = (&'static str, fn(Reactor) -> LocalBoxFuture<'static, ()>);
 
 /// Every desk. A new one is a line here: `("intake", |reactor| Box::pin(intake::run(reactor)))`.
-const DESKS: &[Desk] = &[];
+const DESKS: &[Desk] = &[("chores", |reactor| Box::pin(chores::run(reactor)))];
 
 /// How long a desk that failed stays empty at first; each further failure doubles it.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);

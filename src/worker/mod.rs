@@ -1,5 +1,6 @@
 //! The processes: a launcher, one pump a database, and the desks at which a pump works.
 
+mod chores;
 mod desks;
 mod guarded;
 pub mod launcher;

@@ -1,0 +1,1 @@
+SELECT oncall_internal.chores_due()

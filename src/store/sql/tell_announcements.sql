@@ -1,0 +1,2 @@
+-- $1 most.
+SELECT pg_catalog.to_jsonb(oncall_internal.tell_announcements($1))
