@@ -224,6 +224,20 @@ $$;
 COMMENT ON FUNCTION oncall.reembed_runbooks() IS 'Embed every section with the embedding model in use, and fit the column and its index to the length of its vectors';
 
 ----------------------------------------------------------------------------------------------------------------------
+-- Processes
+----------------------------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION oncall.worker_status()
+RETURNS TABLE (pid integer, database name, kind text, doing text, waiting_for text, since timestamptz)
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT p.pid, CASE WHEN p.in_a_database THEN pg_catalog.current_database() END, p.kind, p.doing, p.waiting_for, p.since
+    FROM oncall_internal.processes() AS p
+    ORDER BY pg_catalog.array_position(ARRAY['launcher', 'pump', 'executor'], p.kind), p.pid;
+END;
+COMMENT ON FUNCTION oncall.worker_status() IS 'The background processes of this database, and the launcher: what each does, what it waits for, since when';
+
+----------------------------------------------------------------------------------------------------------------------
 -- What the above are made of
 ----------------------------------------------------------------------------------------------------------------------
 
@@ -241,6 +255,7 @@ COMMENT ON FUNCTION oncall_internal.embedding_model() IS 'The name of the embedd
 COMMENT ON FUNCTION oncall_internal.embedding_dimension() IS 'The length of the vectors in ops_runbooks.embedding';
 COMMENT ON FUNCTION oncall_internal.probe_dimension() IS 'The length of the vectors of the embedding model in use, by asking it';
 COMMENT ON FUNCTION oncall_internal.search(text, integer) IS 'The top k sections for some words, as an array';
+COMMENT ON FUNCTION oncall_internal.processes() IS 'What each background process of this database wrote on the board, and the launcher';
 COMMENT ON FUNCTION oncall_internal.wake_pump() IS 'Trigger, for each statement: wakes the background worker of this database at the commit';
 COMMENT ON FUNCTION oncall_internal.wake() IS 'Wakes the background worker of this database at the commit';
 COMMENT ON FUNCTION oncall_internal.refuse_change() IS 'Trigger of the audit: refuses a change that the extension itself does not make';

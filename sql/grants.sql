@@ -12,7 +12,7 @@ GRANT SELECT ON
     TO oncall_reader;
 GRANT EXECUTE ON FUNCTION
     oncall.explain_route(text), oncall.incident_timeline(text), oncall.search_runbooks(text, integer),
-    oncall.embed_builtin(text), oncall.system_health_snapshot(integer, integer)
+    oncall.embed_builtin(text), oncall.system_health_snapshot(integer, integer), oncall.worker_status()
     TO oncall_reader;
 -- oncall.embed_builtin() is expanded into the statement that calls it, so its caller needs what it is made of.
 GRANT USAGE ON SCHEMA oncall_internal TO oncall_reader;

@@ -55,7 +55,8 @@ pgrx::extension_sql_file!(
         api::runbooks::embedding_model,
         api::runbooks::embedding_dimension,
         api::runbooks::probe_dimension,
-        api::runbooks::search
+        api::runbooks::search,
+        api::workers::processes
     ]
 );
 pgrx::extension_sql_file!(
@@ -91,6 +92,7 @@ pub extern "C-unwind" fn _PG_init() {
     }
     settings::define();
     backend::shared::request();
+    backend::board::request();
     backend::install_hooks();
     worker::launcher::register();
 }

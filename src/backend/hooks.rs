@@ -8,7 +8,7 @@ use std::ffi::{c_char, c_int, c_void};
 use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 use pgrx::{PgList, is_a, pg_guard, pg_sys};
 
-use super::{commit, shared};
+use super::{board, commit, shared};
 
 static mut EARLIER_ACCESS_HOOK: pg_sys::object_access_hook_type = None;
 static mut EARLIER_UTILITY_HOOK: pg_sys::ProcessUtility_hook_type = None;
@@ -44,7 +44,10 @@ unsafe extern "C-unwind" fn on_access(
         (pg_sys::ExtensionRelationId, Access::OAT_POST_CREATE) => commit::call_launcher_at_commit(),
         (pg_sys::ExtensionRelationId, Access::OAT_DROP) => commit::wake_pump_at_commit(),
         // DROP DATABASE has checked who may, and counts the sessions next.
-        (pg_sys::DatabaseRelationId, Access::OAT_DROP) => shared::send_away(object.to_u32()),
+        (pg_sys::DatabaseRelationId, Access::OAT_DROP) => {
+            shared::send_away(object.to_u32());
+            board::end_executors(object.to_u32());
+        }
         (pg_sys::DatabaseRelationId, Access::OAT_POST_CREATE | Access::OAT_POST_ALTER) => {
             commit::call_launcher_everywhere_at_commit();
         }

@@ -1,5 +1,6 @@
 //! All `unsafe` code: what the server demands of C, behind functions that cannot be misused.
 
+pub mod board;
 mod commit;
 mod helper;
 mod hooks;

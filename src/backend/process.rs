@@ -88,12 +88,11 @@ pub fn answer_interrupts() {
     .execute();
 }
 
-/// Show in `pg_stat_activity` what this process is doing; `None` when it has nothing to do.
-pub fn show_activity(doing: &str, busy: bool) {
-    let Ok(text) = CString::new(doing) else { return };
-    let state = if busy { pg_sys::BackendState::STATE_RUNNING } else { pg_sys::BackendState::STATE_IDLE };
+/// Show in `pg_stat_activity` what this process is about. Idle: it says so while it waits, never in a transaction.
+pub fn show_activity(text: &str) {
+    let Ok(text) = CString::new(text) else { return };
     // SAFETY: on the main thread; the server copies the text.
-    unsafe { pg_sys::pgstat_report_activity(state, text.as_ptr()) };
+    unsafe { pg_sys::pgstat_report_activity(pg_sys::BackendState::STATE_IDLE, text.as_ptr()) };
 }
 
 /// Take the lock by which a database has one pump, for the life of this process; false when another one has it.
@@ -153,4 +152,10 @@ pub fn databases() -> Result<Vec<u32>, SqlError> {
 pub fn pid() -> i32 {
     // SAFETY: a plain value of this process.
     unsafe { pg_sys::MyProcPid }
+}
+
+/// The OID of the database that this session or worker is connected to.
+pub fn my_database() -> u32 {
+    // SAFETY: a plain value of this process.
+    unsafe { pg_sys::MyDatabaseId }.to_u32()
 }

@@ -248,6 +248,7 @@ unsafe extern "C-unwind" fn give_back(_code: c_int, place: pg_sys::Datum) {
     let shared = SHARED.get();
     if let Some(slot) = shared.slots.get(place.value()) {
         slot.pump.be_gone();
-        call_launcher(slot.database.load(Ordering::SeqCst));
+        // Not a call: what it found in its database stands.
+        shared.launcher.wake();
     }
 }

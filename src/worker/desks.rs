@@ -22,7 +22,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Take up the work at every desk.
 pub fn open(reactor: &Reactor) {
     for &(name, work) in DESKS {
-        reactor.spawn(name.to_owned(), Box::pin(staff(reactor.clone(), name, work)));
+        reactor.admit(Box::pin(staff(reactor.clone(), name, work)));
     }
 }
 
@@ -30,14 +30,16 @@ async fn staff(reactor: Reactor, name: &'static str, work: fn(Reactor) -> LocalB
     let mut pause = FIRST_PAUSE;
     while !reactor.leaving() {
         let began = Instant::now();
-        match Guarded::new(work(reactor.clone())).await {
-            Ok(()) => pgrx::log!("pg_oncall: the desk \"{name}\" was left"),
-            Err(failure) => pgrx::warning!("pg_oncall: the desk \"{name}\" failed: {failure}"),
-        }
+        let ended = Guarded::new(work(reactor.clone())).await;
         if began.elapsed() > LONGEST_PAUSE {
             pause = FIRST_PAUSE;
         }
         reactor.sleep(pause).await;
+        // Not before the pause: when the extension is dropped, the pump is gone by now, and nothing was wrong.
+        match ended {
+            Ok(()) => pgrx::log!("pg_oncall: the desk \"{name}\" was left"),
+            Err(failure) => pgrx::warning!("pg_oncall: the desk \"{name}\" failed: {failure}"),
+        }
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }

@@ -10,6 +10,7 @@ use pgrx::bgworkers::{BackgroundWorkerBuilder, BackgroundWorkerStatus, DynamicBa
 use pgrx::{pg_guard, pg_sys};
 
 use super::pump;
+use crate::backend::board::{Kind, Place};
 use crate::backend::shared::{Farewell, LauncherPost};
 use crate::backend::{self, Wake, process};
 use crate::settings;
@@ -24,6 +25,9 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How many pumps may be starting at once: with many databases the others' worker processes are left to them.
 const STARTING: usize = 4;
+
+/// What it waits for when no pump can be started.
+const STARVED: &str = "a free worker process (see max_worker_processes)";
 
 /// Register the launcher; called once, while the library is preloaded.
 pub fn register() {
@@ -41,6 +45,7 @@ pub fn register() {
 pub extern "C-unwind" fn oncall_launcher(_argument: pg_sys::Datum) {
     process::begin(None);
     let Ok(wake) = Wake::new() else { return };
+    let mut place = Place::take(Kind::Launcher, None);
     let mut launcher = Launcher { post: LauncherPost::take(), databases: BTreeMap::new() };
     launcher.adopt();
     let mut next_look = Instant::now();
@@ -50,12 +55,15 @@ pub extern "C-unwind" fn oncall_launcher(_argument: pg_sys::Datum) {
         let (called, everywhere) = launcher.post.calls();
         launcher.call(&called);
         let now = Instant::now();
-        if everywhere || !called.is_empty() || now >= next_look {
+        // Before a pump is started, too: its database may be gone by now.
+        let due = launcher.next_due().is_some_and(|due| due <= now);
+        if everywhere || due || !called.is_empty() || now >= next_look {
             launcher.look_everywhere();
             next_look = now + LOOK;
         }
         launcher.settle(now);
-        launcher.start_due(now);
+        let starved = launcher.start_due(now);
+        place.say(&launcher.at_work(), if starved { STARVED } else { "a database that needs a pump" });
         let due = launcher.next_due().unwrap_or(next_look).min(next_look);
         backend::sleep(&wake, due.saturating_duration_since(Instant::now()));
     }
@@ -150,9 +158,11 @@ impl Launcher {
         }
     }
 
-    fn start_due(&mut self, now: Instant) {
+    /// Start what is due; whether one had to be put off for want of a worker process.
+    fn start_due(&mut self, now: Instant) -> bool {
+        let mut starved = false;
         if !settings::workers() {
-            return;
+            return starved;
         }
         let starting = |(&oid, known): (&u32, &Database)| {
             matches!(known.state, State::Started { worker: Some(_), .. }) && !self.post.is_running(oid)
@@ -166,9 +176,18 @@ impl Launcher {
             room -= 1;
             database.state = match start(&self.post, oid) {
                 Some(worker) => State::Started { worker: Some(worker), since: now },
-                None => State::Due(now + AWAY),
+                None => {
+                    starved = true;
+                    State::Due(now + AWAY)
+                }
             };
         }
+        starved
+    }
+
+    fn at_work(&self) -> String {
+        let pumps = self.databases.keys().filter(|&&database| self.post.is_running(database)).count();
+        format!("watching over {pumps} pumps")
     }
 
     fn next_due(&self) -> Option<Instant> {

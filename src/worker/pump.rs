@@ -6,6 +6,7 @@ use pgrx::{pg_guard, pg_sys};
 
 use super::desks;
 use super::reactor::EventLoop;
+use crate::backend::board::{Kind, Place};
 use crate::backend::process;
 use crate::backend::shared::{Farewell, PumpPost};
 use crate::settings;
@@ -19,6 +20,8 @@ const DEBOUNCE: Duration = Duration::from_millis(3);
 /// The parameters of a pump's own session. Its statements are short: one that waits for a lock holds up all the others.
 const SESSION: &[(&std::ffi::CStr, &std::ffi::CStr)] = &[
     (c"lock_timeout", c"500ms"),
+    // What was begun must be known after a crash. A standby that is away holds nobody up.
+    (c"synchronous_commit", c"local"),
     (c"search_path", c"pg_catalog, pg_temp"),
     (c"plan_cache_mode", c"force_generic_plan"),
     (c"default_transaction_read_only", c"off"),
@@ -38,11 +41,11 @@ pub extern "C-unwind" fn oncall_pump(database: pg_sys::Datum) {
         return;
     }
     let Some(post) = PumpPost::take(database) else { return };
-    post.bid(work(&post));
+    post.bid(work(&post, database));
 }
 
 /// Until there is a reason to go.
-fn work(post: &PumpPost) -> Farewell {
+fn work(post: &PumpPost, database: u32) -> Farewell {
     for (name, value) in SESSION {
         process::set_where_known(name, value);
     }
@@ -54,6 +57,7 @@ fn work(post: &PumpPost) -> Farewell {
     };
     let Ok(mut events) = EventLoop::new() else { return Farewell::None };
     desks::open(&events.reactor());
+    let mut place = Place::take(Kind::Pump, Some(database));
     let mut next_ring = Instant::now();
     loop {
         process::answer_interrupts();
@@ -74,6 +78,8 @@ fn work(post: &PumpPost) -> Farewell {
             events.ring();
         }
         events.turn();
+        let (doing, waiting_for) = events.at_work();
+        place.say(&doing, &waiting_for);
         let pause = if post.is_dirty() {
             next_ring.saturating_duration_since(Instant::now())
         } else {

@@ -21,6 +21,9 @@ use super::pool::Pool;
 use crate::backend::{self, Abandoned, Wake};
 use crate::settings;
 
+/// How many of the things at work are shown by name.
+const SHOWN: usize = 5;
+
 /// What the desks hold of the event loop. Each clone remembers by itself which wake-ups it has answered.
 pub struct Reactor {
     core: Rc<Core>,
@@ -94,14 +97,18 @@ impl Reactor {
         let core = Rc::clone(&self.core);
         let id = core.next_id();
         core.tasks.borrow_mut().insert(id, what);
-        let task = async move {
+        self.admit(Box::pin(async move {
             let ended = Guarded::new(future).await;
             let what = core.tasks.borrow_mut().remove(&id).unwrap_or_default();
             if let Err(failure) = ended {
                 pgrx::warning!("pg_oncall: {what} failed: {failure}");
             }
-        };
-        self.core.incoming.borrow_mut().push(Box::pin(task));
+        }));
+    }
+
+    /// The same for one that looks after itself, and is not shown.
+    pub(super) fn admit(&self, future: LocalBoxFuture<'static, ()>) {
+        self.core.incoming.borrow_mut().push(future);
         self.core.wake.notify();
     }
 
@@ -118,8 +125,14 @@ impl Reactor {
         self.answered.set(self.core.wakes.rung.get());
     }
 
+    /// Wake whoever waits for a wake-up, as a commit does: for one desk that has work for another.
+    pub fn poke(&self) {
+        self.core.wakes.ring();
+    }
+
     /// The next time that the latch is set, as it is when a dynamic worker ends.
     pub async fn worker_ended(&self) {
+        let _counted = Counted::new(&self.core, "a command");
         let since = self.core.latch.rung.get();
         poll_fn(|context| self.core.latch.poll(since, context)).await;
     }
@@ -263,9 +276,20 @@ impl EventLoop {
     }
 
     /// What is at work, and what it waits for, in words.
-    pub fn at_work(&self) -> (Vec<String>, Vec<String>) {
+    pub fn at_work(&self) -> (String, String) {
         let core = &self.reactor.core;
-        let waits = core.waits.borrow().iter().map(|(what, count)| format!("{what} ({count})")).collect();
-        (core.tasks.borrow().values().cloned().collect(), waits)
+        let tasks = core.tasks.borrow();
+        let mut doing = tasks.values().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+        if tasks.len() > SHOWN {
+            doing = format!("{doing} and {} more", tasks.len() - SHOWN);
+        }
+        let mut waits = Vec::new();
+        for (what, count) in core.waits.borrow().iter() {
+            waits.push(if *count == 1 { (*what).to_owned() } else { format!("{what} ({count})") });
+        }
+        if tasks.is_empty() && waits.is_empty() {
+            waits.push("work".to_owned());
+        }
+        (doing, waits.join(", "))
     }
 }
