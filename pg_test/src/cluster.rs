@@ -46,6 +46,21 @@ impl Cluster {
         let scratch = Scratch::new(&tree.place.account)?;
         let template = tree.template()?;
         capture(Command::new("cp").arg("-a").arg(&template).arg(scratch.path().join("data")))?;
+        Self::begin(scratch, tree, options)
+    }
+
+    /// Starts a standby that follows this server until it is promoted.
+    pub fn standby(&self, options: &Options) -> Result<Self> {
+        let scratch = Scratch::new(&self.tree.place.account)?;
+        let mut copy = self.tree.place.account.command(self.tree.bindir().join("pg_basebackup"));
+        copy.arg("-D").arg(scratch.path().join("data")).arg("-h").arg(self.scratch.path());
+        copy.args(["-p", &self.port.to_string(), "-U", "postgres", "--write-recovery-conf", "--checkpoint=fast"]);
+        capture(&mut copy)?;
+        Self::begin(scratch, &self.tree, options)
+    }
+
+    /// Starts the server whose data lie in this directory.
+    fn begin(scratch: Scratch, tree: &Tree, options: &Options) -> Result<Self> {
         let port = free_port()?;
         let mut cluster = Self { scratch, tree: tree.clone(), options: options.clone(), port, postmaster: None };
         cluster.configure()?;
