@@ -34,6 +34,9 @@ pub fn call_launcher_everywhere_at_commit() {
 }
 
 fn at_commit(what: u32) {
+    if !shared::is_there() {
+        return;
+    }
     if !REGISTERED.swap(true, Ordering::Relaxed) {
         // SAFETY: on the main thread; the callback lives as long as the library, which is never unloaded.
         unsafe { pg_sys::RegisterXactCallback(Some(on_end), ptr::null_mut()) };

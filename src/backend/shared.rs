@@ -89,9 +89,19 @@ impl Farewell {
     const ALL: [Self; 4] = [Self::None, Self::NoExtension, Self::SentAway, Self::Restart];
 }
 
+/// Whether there is any shared memory: `pg_upgrade`'s server takes the library without it. Every other process inherits
+/// this from the postmaster.
+static THERE: AtomicBool = AtomicBool::new(false);
+
+/// Whether there are processes to be woken. To be asked before a commit: after it, a failure would end the server.
+pub fn is_there() -> bool {
+    THERE.load(Ordering::Relaxed)
+}
+
 /// Ask for the shared memory; called while the library is preloaded.
 #[allow(unexpected_cfgs, reason = "the macro knows releases that this extension does not")]
 pub fn request() {
+    THERE.store(true, Ordering::Relaxed);
     pgrx::pg_shmem_init!(
         SHARED = Shared {
             launcher: Process::none(),
