@@ -24,7 +24,8 @@ SELECT pg_catalog.pg_extension_config_dump('oncall.maintenance_window_window_id_
 CREATE FUNCTION oncall_internal.check_window() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF TG_OP <> 'DELETE' THEN
+    -- What is no object at all, the table itself refuses.
+    IF TG_OP <> 'DELETE' AND jsonb_typeof(NEW.labels) = 'object' THEN
         IF EXISTS (SELECT FROM jsonb_each(NEW.labels) AS l WHERE jsonb_typeof(l.value) <> 'string') THEN
             RAISE EXCEPTION 'the labels of a maintenance window are texts'
                 USING ERRCODE = 'check_violation', DETAIL = format('Got %s.', NEW.labels), HINT = 'Such as {"instance": "db-2"}.';

@@ -174,7 +174,11 @@ CREATE FUNCTION oncall_internal.undecided_step(incident oncall.incident_audit, v
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM oncall_internal.refuse_closed(incident, 'acted on');
-    IF incident.routing_decision IS DISTINCT FROM 'escalate' THEN
+    -- Escalated by the router, or after it by the workers, whose guard refused or whose step failed: they paged then.
+    IF incident.routing_decision IS DISTINCT FROM 'escalate' AND NOT EXISTS (
+        SELECT FROM oncall.incident_step AS s
+        WHERE s.incident_id = incident.incident_id AND s.kind = 'page'
+          AND 'escalation' IN (s.request ->> 'kind', s.request #>> '{page,kind}')) THEN
         RAISE EXCEPTION 'incident % is not escalated: there is no step to %', incident.incident_id, verb
             USING ERRCODE = 'object_not_in_prerequisite_state',
                   DETAIL = CASE WHEN incident.routing_decision IS NULL THEN 'It is not routed yet.'
@@ -438,7 +442,8 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
     id       CONSTANT text := wait_for_incident.incident_id;
-    deadline CONSTANT timestamptz := clock_timestamp() + coalesce(timeout, 'infinity');
+    -- NULL: as long as it takes.
+    deadline CONSTANT timestamptz := clock_timestamp() + timeout;
     pause    double precision := 0.005;
     next_look timestamptz := clock_timestamp();
     blocked  integer;
@@ -486,7 +491,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION oncall.wait_for_incident(text, interval) IS
-    'Waits until the workers are done with an incident, and gives its audit row. After the timeout it gives the row as it is, with a notice; so it does when an action waits for this very transaction, as CREATE INDEX CONCURRENTLY does for every older one';
+    'Waits until the workers are done with an incident, and gives its audit row. After the timeout (NULL: none) it gives the row as it is, with a notice; so it does when an action waits for this very transaction, as CREATE INDEX CONCURRENTLY does for every older one';
 
 ------------------------------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,12 @@ use postgres::Client;
 const ROLES: [&str; 6] =
     ["oncall_reader", "oncall_ingest", "oncall_operator", "oncall_admin", "oncall_executor", "oncall_observer"];
 
-const READABLE: [&str; 10] = [
+const READABLE: [&str; 15] = [
+    "approval",
+    "health_snapshot",
+    "labelled_alert",
+    "maintenance_window",
+    "retention",
     "ops_runbooks",
     "tool",
     "router_policy",
@@ -34,6 +39,9 @@ fn table_rights(role: &str) -> Rights {
     if ["oncall_reader", "oncall_operator", "oncall_admin"].contains(&role) {
         READABLE.iter().for_each(|table| add(table, &["SELECT"]));
     }
+    if ["oncall_operator", "oncall_admin"].contains(&role) {
+        add("maintenance_window", &["DELETE"]);
+    }
     if role == "oncall_operator" {
         add("metric_sample", &["INSERT"]);
     }
@@ -54,6 +62,7 @@ fn function_rights(role: &str) -> Rights {
         "oncall.search_runbooks(text, integer)",
         "oncall.embed_builtin(text)",
         "oncall.system_health_snapshot(integer, integer)",
+        "oncall.wait_for_incident(text, interval)",
         "oncall_internal.embed_builtin(text)",
     ];
     let operator = [
@@ -62,8 +71,20 @@ fn function_rights(role: &str) -> Rights {
         "oncall.handle_alert(jsonb)",
         "oncall.handle_alert(text)",
         "oncall.route_incident(text)",
+        "oncall.acknowledge_incident(text)",
+        "oncall.approve_step(text, text, jsonb, text, boolean)",
+        "oncall.reject_step(text, text, text)",
+        "oncall.resolve_incident(text, text, boolean, text)",
     ];
-    let admin = ["oncall.load_runbook(text, text)", "oncall.load_runbooks(text)", "oncall.reembed_runbooks()"];
+    let admin = [
+        "oncall.load_runbook(text, text)",
+        "oncall.load_runbooks(text)",
+        "oncall.reembed_runbooks()",
+        "oncall.keep_health_snapshot()",
+        "oncall.apply_retention(integer)",
+        "oncall.schedule_health_snapshot(text)",
+        "oncall.schedule_retention(text)",
+    ];
     let tools = [
         "oncall.dblink_schema()",
         "oncall.foreign_server(name)",
@@ -114,6 +135,8 @@ fn each_role_may_do_what_it_is_for_and_nothing_else() {
         // Who wrote a policy and who moved the switch is not for the writer to say.
         let breaker = ["reason", "state"].map(|c| format!("oncall.circuit_breaker.{c}: UPDATE"));
         let policy = [
+            "approval_life",
+            "approvals_required",
             "builtin_weight",
             "confidence_threshold",
             "incident_type",
@@ -124,7 +147,17 @@ fn each_role_may_do_what_it_is_for_and_nothing_else() {
             "severity",
         ]
         .map(|c| format!("oncall.router_policy.{c}: INSERT"));
-        let expected = if role == "oncall_admin" { [&breaker[..], &policy[..]].concat() } else { Vec::new() };
+        // Nor who made a window.
+        let window =
+            [("during", "INSERT"), ("during", "UPDATE"), ("labels", "INSERT"), ("note", "INSERT"), ("note", "UPDATE")]
+                .map(|(column, right)| format!("oncall.maintenance_window.{column}: {right}"));
+        let retention = ["oncall.retention.keep: UPDATE".to_owned()];
+        let mut expected = match role {
+            "oncall_admin" => [&breaker[..], &policy[..], &window[..], &retention[..]].concat(),
+            "oncall_operator" => window.to_vec(),
+            _ => Vec::new(),
+        };
+        expected.sort();
         assert_eq!(column(&mut client, columns, role), expected, "columns of {role}");
 
         let functions = "

@@ -25,7 +25,7 @@ fn plan_step(incident_id: &str, step_id: &str, chosen: &str) -> Answer<JsonB> {
 fn plan(incident_id: &str, step_id: &str, chosen: &str) -> store::Result<Value> {
     let step = offered(incident_id, step_id)?;
     let chosen: BTreeMap<String, Value> = serde_json::from_str(chosen)
-        .map_err(|error| OncallError::Payload { reason: format!("the parameters: {error}") })?;
+        .map_err(|error| OncallError::StepShape { reason: format!("its parameters cannot be read: {error}") })?;
     let tools = catalogue::tools()?;
     let hash = step_hash(&step, &chosen, &tools)
         .map_err(|problem| OncallError::Unplanned { problem: Box::new(problem), open: open_parameters(&step) })?;

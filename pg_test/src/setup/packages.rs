@@ -71,6 +71,8 @@ fn missing(place: &Place, server: Option<&Server>) -> Vec<(String, &'static str)
     let major = server.map_or(15, |server| server.major);
     need(server.is_some_and(Server::has_programs), &format!("postgresql-{major}"), "the server");
     need(server.is_some_and(Server::has_headers), &format!("postgresql-server-dev-{major}"), "its headers");
+    let cron = server.is_some_and(|server| server.sharedir.join("extension/pg_cron.control").exists());
+    need(cron, &format!("postgresql-{major}-cron"), "pg_cron, for chores on a schedule");
     need(on_path("cc") && on_path("make"), "build-essential", "a C compiler and make, for pgvector and the linker");
     need(has_libclang(), "libclang-dev", "reads Postgres' headers for pgrx");
     if !tools::has_cargo_pgrx(place) {

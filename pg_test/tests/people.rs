@@ -1,0 +1,327 @@
+//! The human side and the chores, across sessions and processes: who is told, who decides, what is held and what is kept.
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::{
+    GUARD, backend_pid, background, bare, cancel, code, handle, load_runbooks, number, refused, server, told, until,
+};
+use pg_test::{Cluster, Options};
+use postgres::Client;
+use postgres::fallible_iterator::FallibleIterator;
+use serde_json::{Value, json};
+
+/// An alert that escalates: every step of its runbook is destructive.
+fn disk_alert(instance: &str) -> Value {
+    json!({
+        "text": "94.7 percent utilization on the write-ahead log (WAL) volume, with archiving lag rising",
+        "severity": "critical",
+        "source": "test",
+        "labels": {"alertname": "PGArchiveCommandStatus", "instance": instance},
+    })
+}
+
+const STEP: &str = "RB-003/pause-the-write-workloads";
+
+/// A server with the runbooks and two operators, `alice` and `bob`.
+fn staffed(options: &Options) -> Cluster {
+    let cluster = server(options);
+    let roles = "CREATE ROLE alice LOGIN IN ROLE oncall_operator; CREATE ROLE bob LOGIN IN ROLE oncall_operator";
+    cluster.client().unwrap().batch_execute(roles).unwrap();
+    cluster
+}
+
+fn escalated(client: &mut Client, instance: &str) -> String {
+    let incident = handle(client, &disk_alert(instance));
+    assert_eq!(incident.route.as_deref(), Some("escalate"), "{incident:?}");
+    incident.id
+}
+
+fn approve(client: &mut Client, id: &str) -> Result<String, postgres::Error> {
+    client.query_one("SELECT state FROM oncall.approve_step($1, $2)", &[&id, &STEP]).map(|row| row.get(0))
+}
+
+/// The next change that a listening session is told of, within a guard.
+fn heard(client: &mut Client) -> Option<Value> {
+    let mut notifications = client.notifications();
+    let next = notifications.timeout_iter(GUARD).next().unwrap();
+    next.map(|told| serde_json::from_str(told.payload()).unwrap())
+}
+
+#[test]
+fn two_people_who_approve_at_once_are_first_and_second() {
+    let cluster = staffed(&Options::default());
+    let mut client = cluster.client().unwrap();
+    client.batch_execute("INSERT INTO oncall.router_policy (approvals_required) VALUES (2)").unwrap();
+    let id = escalated(&mut client, "db-1");
+    let [alice, bob] = ["alice", "bob"].map(|person| {
+        let (mut client, id) = (cluster.client_as(person, "postgres").unwrap(), id.clone());
+        background(move || approve(&mut client, &id).unwrap())
+    });
+    let mut states = [alice.result(), bob.result()];
+    states.sort();
+    assert_eq!(states, ["approved", "awaiting_second"]);
+    let row = client.query_one("SELECT decided_by <> second_by, count(*) OVER () FROM oncall.approval", &[]).unwrap();
+    assert_eq!((row.get::<_, bool>(0), row.get::<_, i64>(1)), (true, 1));
+    assert_eq!(number(&mut client, "SELECT count(*) FROM oncall.incident_work WHERE purpose = 'approved_step'"), 1);
+}
+
+#[test]
+fn one_person_in_two_sessions_is_still_one_person() {
+    let cluster = staffed(&Options::default());
+    let mut client = cluster.client().unwrap();
+    let id = escalated(&mut client, "db-1");
+    let results = [0, 1].map(|_| {
+        let (mut client, id) = (cluster.client_as("alice", "postgres").unwrap(), id.clone());
+        background(move || approve(&mut client, &id).map_err(|error| code(&error).to_owned()))
+    });
+    let mut results = results.map(common::Background::result);
+    results.sort();
+    assert_eq!(results, [Ok("approved".to_owned()), Err("55000".to_owned())]);
+    client.batch_execute("INSERT INTO oncall.router_policy (approvals_required) VALUES (2)").unwrap();
+    let id = escalated(&mut client, "db-2");
+    let mut alice = cluster.client_as("alice", "postgres").unwrap();
+    assert_eq!(approve(&mut alice, &id).unwrap(), "awaiting_second");
+    // Another role of the same login is no other person.
+    alice.batch_execute("SET ROLE oncall_operator").unwrap();
+    let error = approve(&mut alice, &id).unwrap_err();
+    assert!(told(&error).contains("needs the approval of a second person"), "{}", told(&error));
+}
+
+#[test]
+fn an_approval_expires_and_the_workers_do_not_take_it_any_more() {
+    let cluster = staffed(&Options::default());
+    let mut client = cluster.client().unwrap();
+    client.batch_execute("INSERT INTO oncall.router_policy (approval_life) VALUES ('300 ms')").unwrap();
+    let id = escalated(&mut client, "db-1");
+    let mut alice = cluster.client_as("alice", "postgres").unwrap();
+    assert_eq!(approve(&mut alice, &id).unwrap(), "approved");
+    let expired = "SELECT count(*) FROM oncall.approval WHERE expires_at <= clock_timestamp()";
+    until("the approval is too old", || number(&mut client, expired) == 1);
+    let taken = client.query_one("SELECT oncall_internal.take_approval(max(approval_id)) FROM oncall.approval", &[]);
+    assert_eq!(taken.unwrap().get::<_, Value>(0), json!({"state": "expired", "approval": null}));
+    // It can be approved anew, and then it holds.
+    assert_eq!(approve(&mut alice, &id).unwrap(), "approved");
+    let taken = client.query_one("SELECT oncall_internal.take_approval(max(approval_id)) FROM oncall.approval", &[]);
+    assert_eq!(taken.unwrap().get::<_, Value>(0)["state"], "used");
+}
+
+#[test]
+fn the_second_person_comes_in_time_or_is_the_first_of_two() {
+    let cluster = staffed(&Options::default());
+    let mut client = cluster.client().unwrap();
+    let policy = "INSERT INTO oncall.router_policy (approvals_required, approval_life) VALUES (2, '300 ms')";
+    client.batch_execute(policy).unwrap();
+    let id = escalated(&mut client, "db-1");
+    let [mut alice, mut bob] = ["alice", "bob"].map(|person| cluster.client_as(person, "postgres").unwrap());
+    assert_eq!(approve(&mut alice, &id).unwrap(), "awaiting_second");
+    let expired = "SELECT count(*) FROM oncall.approval WHERE expires_at <= clock_timestamp()";
+    until("the first approval is too old", || number(&mut client, expired) == 1);
+    assert_eq!(approve(&mut bob, &id).unwrap(), "awaiting_second");
+    assert_eq!(number(&mut client, "SELECT count(*) FROM oncall.incident_work WHERE purpose = 'approved_step'"), 0);
+}
+
+#[test]
+fn a_rolled_back_approval_asks_nobody_to_do_anything() {
+    let cluster = staffed(&Options::default());
+    let mut client = cluster.client().unwrap();
+    let id = escalated(&mut client, "db-1");
+    let mut alice = cluster.client_as("alice", "postgres").unwrap();
+    alice.batch_execute("BEGIN").unwrap();
+    assert_eq!(approve(&mut alice, &id).unwrap(), "approved");
+    alice.batch_execute("ROLLBACK").unwrap();
+    let left = "SELECT (SELECT count(*) FROM oncall.approval)
+                     + (SELECT count(*) FROM oncall.incident_work WHERE purpose = 'approved_step')
+                     + (SELECT count(approvals) FROM oncall.incident_audit)";
+    assert_eq!(number(&mut client, left), 0);
+}
+
+#[test]
+fn whoever_waits_for_an_incident_sees_what_the_workers_committed_and_can_be_cancelled() {
+    let cluster = staffed(&Options::default());
+    let mut client = cluster.client().unwrap();
+    let id = escalated(&mut client, "db-1");
+    let wait = |limit: &'static str| {
+        let (mut client, id) = (cluster.client().unwrap(), id.clone());
+        let (pid, token) = (backend_pid(&mut client), client.cancel_token());
+        let waiting = background(move || {
+            let sql = format!("SELECT state FROM oncall.wait_for_incident($1, '{limit}')");
+            client.query_one(&sql, &[&id]).map(|row| row.get::<_, String>(0)).map_err(|error| code(&error).to_owned())
+        });
+        (pid, token, waiting)
+    };
+    let sleeps = |client: &mut Client, pid: i32| {
+        let sql = "SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND wait_event = 'PgSleep'";
+        client.query_one(sql, &[&pid]).unwrap().get::<_, i64>(0) == 1
+    };
+    // After the timeout the row as it is.
+    let (_, _, waiting) = wait("50 ms");
+    assert_eq!(waiting.result().as_deref(), Ok("routed"));
+    let (pid, token, waiting) = wait("1 hour");
+    until("it waits", || sleeps(&mut client, pid));
+    cancel(&token);
+    assert_eq!(waiting.result(), Err("57014".to_owned()));
+    // What another session commits ends the wait.
+    let (pid, _, waiting) = wait("1 hour");
+    until("it waits", || sleeps(&mut client, pid));
+    client.batch_execute("UPDATE oncall.incident_work SET state = 'done', done_at = now()").unwrap();
+    assert_eq!(waiting.result().as_deref(), Ok("routed"));
+    refused(
+        &mut client,
+        &format!("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT oncall.wait_for_incident('{id}')"),
+        "55000",
+    );
+}
+
+#[test]
+fn every_change_is_told_after_commit_in_its_order_and_nothing_of_what_was_rolled_back() {
+    let cluster = staffed(&Options::default().workers());
+    let mut listener = cluster.client_as("bob", "postgres").unwrap();
+    listener.batch_execute("LISTEN oncall_incident").unwrap();
+    let mut client = cluster.client().unwrap();
+    client.batch_execute("BEGIN").unwrap();
+    let lost = escalated(&mut client, "db-0");
+    client.batch_execute("ROLLBACK").unwrap();
+    let id = escalated(&mut client, "db-1");
+    let mut alice = cluster.client_as("alice", "postgres").unwrap();
+    alice.execute("SELECT oncall.acknowledge_incident($1)", &[&id]).unwrap();
+    alice.execute("SELECT oncall.resolve_incident($1, 'done', true)", &[&id]).unwrap();
+    let mut told: Vec<Value> = Vec::new();
+    while told.last().is_none_or(|last| last["state"] != "resolved") {
+        let next = heard(&mut listener).expect("the resolution is told");
+        assert_ne!(next["incident_id"], lost.as_str(), "told of what was rolled back");
+        assert_eq!(next["incident_id"], id.as_str());
+        told.push(next);
+    }
+    let states: Vec<&str> = told.iter().filter_map(|change| change["state"].as_str()).collect();
+    assert_eq!(states[..3], ["received", "triaged", "routed"], "{told:#?}");
+    let routed = &told[2];
+    assert_eq!((&routed["severity"], &routed["route"]), (&json!("P1"), &json!("escalate")), "{told:#?}");
+    assert!(told.iter().any(|change| change["acknowledged_by"] == "alice"), "{told:#?}");
+    let times: Vec<&str> = told.iter().filter_map(|change| change["at"].as_str()).collect();
+    assert!(times.len() == told.len() && times.is_sorted(), "{times:?}");
+    until("nothing is left to tell", || number(&mut client, "SELECT count(*) FROM oncall.announcement") == 0);
+}
+
+#[test]
+fn what_a_window_holds_is_given_back_when_it_ends_or_is_ended() {
+    let cluster = staffed(&Options::default());
+    let mut client = cluster.client().unwrap();
+    let window = "INSERT INTO oncall.maintenance_window (during, labels)
+                  VALUES (tstzrange(now(), now() + interval '1 hour'), '{\"instance\": \"db-1\"}')";
+    cluster.client_as("alice", "postgres").unwrap().batch_execute(window).unwrap();
+    let ids = ["db-1", "db-2"].map(|instance| escalated(&mut client, instance));
+    // As the treatment holds it back.
+    let hold =
+        "UPDATE oncall.incident_work AS w SET state = 'held', not_before = oncall_internal.window_of(a.alert, now())
+                FROM oncall.incident_audit AS a
+                WHERE a.incident_id = w.incident_id AND oncall_internal.window_of(a.alert, now()) IS NOT NULL
+                RETURNING w.incident_id";
+    let held: Vec<String> = client.query(hold, &[]).unwrap().iter().map(|row| row.get(0)).collect();
+    assert_eq!(held, ids[..1]);
+    let held = "SELECT count(*) FROM oncall.incident_work WHERE state = 'held' AND not_before > now()";
+    client.batch_execute("SELECT oncall_internal.release_held(false)").unwrap();
+    assert_eq!(number(&mut client, held), 1, "the window still lasts");
+    let longer =
+        "UPDATE oncall.maintenance_window SET during = tstzrange(lower(during), upper(during) + interval '1 hour')";
+    cluster.client_as("bob", "postgres").unwrap().batch_execute(longer).unwrap();
+    let later = "SELECT count(*) FROM oncall.incident_work WHERE not_before > now() + interval '90 min'";
+    assert_eq!(number(&mut client, later), 1, "a longer window holds it for longer");
+    let end = "UPDATE oncall.maintenance_window SET during = tstzrange(lower(during), clock_timestamp())";
+    cluster.client_as("bob", "postgres").unwrap().batch_execute(end).unwrap();
+    assert_eq!(number(&mut client, held), 0);
+    assert_eq!(number(&mut client, "SELECT count(*) FROM oncall.incident_work WHERE state = 'queued'"), 2);
+}
+
+#[test]
+fn without_pg_cron_the_workers_take_the_snapshot_and_apply_the_retention() {
+    let cluster = bare(&Options::default().workers());
+    let mut client = cluster.client().unwrap();
+    client
+        .batch_execute("INSERT INTO oncall.metric_sample (metric, value, sampled_at) SELECT 'old', 1, now() - interval '8 days' FROM generate_series(1, 2500)")
+        .unwrap();
+    until("there is a snapshot", || number(&mut client, "SELECT count(*) FROM oncall.health_snapshot") > 0);
+    until("what is old is gone", || number(&mut client, "SELECT count(*) FROM oncall.metric_sample") == 0);
+    until("it says so", || number(&mut client, "SELECT count(*) FROM oncall.retention WHERE applied_at IS NULL") == 0);
+}
+
+#[test]
+fn with_pg_cron_its_jobs_do_it_and_the_workers_do_not() {
+    let options = Options::default()
+        .workers()
+        .preload("pg_cron, pg_oncall")
+        .set("cron.database_name", "postgres")
+        .set("cron.use_background_workers", "on");
+    let cluster = bare(&options);
+    let mut client = cluster.client().unwrap();
+    let error = refused(&mut client, "SELECT oncall.schedule_health_snapshot('*/15 * * * *')", "55000");
+    assert!(error.contains("pg_cron is not installed in database \"postgres\""), "{error}");
+    client.batch_execute("CREATE EXTENSION pg_cron; CREATE ROLE admin LOGIN IN ROLE oncall_admin").unwrap();
+    let mut admin = cluster.client_as("admin", "postgres").unwrap();
+    let began = Instant::now();
+    let schedule = |admin: &mut Client, schedule: &str| -> i64 {
+        admin.query_one("SELECT oncall.schedule_health_snapshot($1)", &[&schedule]).unwrap().get(0)
+    };
+    let job = schedule(&mut admin, "*/15 * * * *");
+    // A second call changes the job, and makes no other.
+    assert_eq!(schedule(&mut admin, "* * * * *"), job);
+    admin.batch_execute("SELECT oncall.schedule_retention('* * * * *')").unwrap();
+    let jobs = "SELECT jobname, schedule, database FROM cron.job ORDER BY jobname";
+    let jobs: Vec<(String, String, String)> =
+        client.query(jobs, &[]).unwrap().iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
+    let expected = |name: &str| (name.to_owned(), "* * * * *".to_owned(), "postgres".to_owned());
+    assert_eq!(jobs, [expected("pg_oncall: health snapshot"), expected("pg_oncall: retention")]);
+    assert!(schedule_error(&mut admin).contains("invalid schedule"), "pg_cron's own error comes through");
+    // A minute is the least that pg_cron counts in.
+    let runs = "SELECT count(DISTINCT jobid) FROM cron.job_run_details WHERE status = 'succeeded'";
+    while number(&mut client, runs) < 2 {
+        assert!(began.elapsed() < Duration::from_secs(150), "pg_cron ran nothing: {}", run_details(&mut client));
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let taken = "SELECT count(DISTINCT taken_at) FROM oncall.health_snapshot";
+    let by_cron = "SELECT count(*) FROM cron.job_run_details AS d JOIN cron.job AS j USING (jobid)
+                   WHERE j.jobname = 'pg_oncall: health snapshot' AND d.status = 'succeeded'";
+    let (taken, by_cron) = (number(&mut client, taken), number(&mut client, by_cron));
+    assert!((1..=by_cron + 1).contains(&taken), "{taken} snapshots, {by_cron} by pg_cron");
+    assert_eq!(number(&mut client, "SELECT count(*) FROM oncall.retention WHERE applied_at IS NULL"), 0);
+}
+
+fn schedule_error(client: &mut Client) -> String {
+    told(&client.batch_execute("SELECT oncall.schedule_health_snapshot('every now and then')").unwrap_err())
+}
+
+fn run_details(client: &mut Client) -> String {
+    let rows = client.query("SELECT status, return_message FROM cron.job_run_details", &[]).unwrap();
+    format!("{:?}", rows.iter().map(|row| (row.get(0), row.get(1))).collect::<Vec<(Option<String>, Option<String>)>>())
+}
+
+#[test]
+fn months_of_the_log_that_are_too_old_are_dropped_whole() {
+    let cluster = bare(&Options::default());
+    let mut client = cluster.client().unwrap();
+    load_runbooks(&cluster, &mut client);
+    client
+        .batch_execute(
+            "CREATE TABLE oncall.inference_audit_log_2020_01 (LIKE oncall.inference_audit_log_default INCLUDING ALL);
+             ALTER TABLE oncall.inference_audit_log ATTACH PARTITION oncall.inference_audit_log_2020_01
+                 FOR VALUES FROM ('2020-01-01+00') TO ('2020-02-01+00');
+             SELECT oncall.ensure_log_partitions();
+             INSERT INTO oncall.inference_audit_log (user_query, execution_ts)
+             VALUES ('long ago', '2020-01-15'), ('long ago, in no month', '2019-01-15'), ('now', now())",
+        )
+        .unwrap();
+    client.batch_execute("SELECT oncall.apply_retention()").unwrap();
+    let left = client.query("SELECT user_query FROM oncall.inference_audit_log", &[]).unwrap();
+    assert_eq!(left.iter().map(|row| row.get(0)).collect::<Vec<String>>(), ["now"]);
+    assert_eq!(number(&mut client, "SELECT count(*) FROM pg_class WHERE relname = 'inference_audit_log_2020_01'"), 0);
+    // Kept for ever, where it is said.
+    client
+        .batch_execute(
+            "UPDATE oncall.retention SET keep = NULL;
+             INSERT INTO oncall.inference_audit_log (user_query, execution_ts) VALUES ('long ago', '2019-01-15');
+             SELECT oncall.apply_retention()",
+        )
+        .unwrap();
+    assert_eq!(number(&mut client, "SELECT count(*) FROM oncall.inference_audit_log"), 2);
+}
