@@ -297,6 +297,7 @@ BEGIN
     IF live.state = 'approved' THEN
         INSERT INTO oncall.incident_work (incident_id, purpose, detail)
         VALUES (incident.incident_id, 'approved_step', jsonb_build_object('approval_id', live.approval_id, 'step_id', live.step_id));
+        PERFORM oncall_internal.wake();
     END IF;
     RETURN NEXT live;
 END

@@ -30,7 +30,12 @@ fn rows(client: &mut Client, table: &str) -> Vec<String> {
     client.query(&sql, &[]).unwrap().iter().map(|row| row.get(0)).collect()
 }
 
-const TABLES: [&str; 8] = [
+const TABLES: [&str; 13] = [
+    "approval",
+    "health_snapshot",
+    "labelled_alert",
+    "maintenance_window",
+    "retention",
     "ops_runbooks",
     "incident_audit",
     "incident_step",
@@ -77,6 +82,13 @@ fn a_restored_database_has_every_row_and_goes_on_counting() {
              INSERT INTO oncall.router_policy (severity, confidence_threshold, note) VALUES ('P1', 0.9, 'ours');
              UPDATE oncall.audit_thresholds SET min_sample_size = 99 WHERE metric_category = 'Retrieval.TopScore';
              INSERT INTO oncall.audit_thresholds (metric_category) VALUES ('Our.Metric');
+             INSERT INTO oncall.approval (incident_id, step_id, parameters, action, proposed_by)
+             SELECT incident_id, 'RB-004/x', '{}', 'SELECT 1', 'alice' FROM oncall.incident_audit;
+             SELECT * FROM oncall.resolve_incident((SELECT max(incident_id) FROM oncall.incident_audit), 'a drill', true);
+             SELECT * FROM oncall.keep_health_snapshot();
+             INSERT INTO oncall.maintenance_window (during, labels)
+             VALUES (tstzrange(now(), now() + interval '1 h'), '{\"instance\": \"db-9\"}');
+             UPDATE oncall.retention SET keep = '1 day' WHERE what = 'journal';
              DELETE FROM oncall.ops_runbooks WHERE runbook_id = 'RB-008';
              UPDATE oncall.ops_runbooks SET content = content || ' Ask Kim.' WHERE runbook_id = 'RB-001' AND section = 'Escalate'",
         )

@@ -175,6 +175,38 @@ fn whoever_waits_for_an_incident_sees_what_the_workers_committed_and_can_be_canc
 }
 
 #[test]
+fn a_wait_ends_where_an_action_waits_for_it() {
+    let cluster = staffed(&Options::default());
+    let mut client = cluster.client().unwrap();
+    let id = escalated(&mut client, "db-1");
+    client
+        .batch_execute(
+            "ALTER ROLE oncall_executor LOGIN;
+             GRANT CREATE ON SCHEMA public TO oncall_executor;
+             CREATE TABLE public.orders AS SELECT n AS id FROM generate_series(1, 1000) AS n;
+             ALTER TABLE public.orders OWNER TO oncall_executor",
+        )
+        .unwrap();
+    let mut waiter = cluster.client().unwrap();
+    let pid = backend_pid(&mut waiter);
+    let waiting = background(move || {
+        let sql = "SELECT state FROM oncall.wait_for_incident($1, '1 hour')";
+        waiter.query_one(sql, &[&id]).map(|row| row.get::<_, String>(0)).map_err(|error| told(&error))
+    });
+    let sleeps = "SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND wait_event = 'PgSleep'";
+    until("it waits", || client.query_one(sleeps, &[&pid]).unwrap().get::<_, i64>(0) == 1);
+    // It waits for every older snapshot, that of the statement that waits for the incident too.
+    let mut executor = cluster.client_as("oncall_executor", "postgres").unwrap();
+    let built = background(move || {
+        executor
+            .batch_execute("CREATE INDEX CONCURRENTLY orders_id ON public.orders (id)")
+            .map_err(|error| told(&error))
+    });
+    assert_eq!(waiting.result().as_deref(), Ok("routed"));
+    assert_eq!(built.result(), Ok(()));
+}
+
+#[test]
 fn every_change_is_told_after_commit_in_its_order_and_nothing_of_what_was_rolled_back() {
     let cluster = staffed(&Options::default().workers());
     let mut listener = cluster.client_as("bob", "postgres").unwrap();

@@ -19,6 +19,8 @@ const MONTHS: Duration = Duration::from_secs(24 * 3600);
 /// When the first time. A restore makes the months that it brings along itself, soon after the extension is there: a
 /// month that we had made by then would be in its way.
 const FIRST_MONTHS: Duration = Duration::from_secs(3600);
+/// After a wake-up what is held is looked at, at most so often.
+const GLANCE: Duration = Duration::from_secs(1);
 /// Between two transactions of one chore, for the others.
 const BREATH: Duration = Duration::from_millis(20);
 
@@ -26,6 +28,7 @@ const BREATH: Duration = Duration::from_millis(20);
 pub async fn run(reactor: Reactor) {
     let opened = Instant::now();
     let (mut round, mut months) = (opened + FIRST_ROUND, opened + FIRST_MONTHS);
+    let (mut looked, mut release) = (opened, opened);
     loop {
         while done("announcements", || chores::tell_announcements(BATCH)).is_some_and(|told| told == BATCH) {
             reactor.sleep(BREATH).await;
@@ -38,12 +41,22 @@ pub async fn run(reactor: Reactor) {
             done("the months of the log", chores::make_months);
             months = Instant::now() + MONTHS;
         }
-        // A maintenance window ends when it ends, not with the next round.
-        let release = done("held work", chores::release_held).flatten();
-        let next = round.min(months).saturating_duration_since(Instant::now());
-        let span = release.map_or(next, |seconds| next.min(Duration::from_secs_f64(seconds.clamp(0.0, 60.0))));
-        reactor.woken(span.max(BREATH)).await;
+        if Instant::now() >= release {
+            looked = Instant::now();
+            release = looked + done("held work", chores::release_held).flatten().map_or(ROUND, until_end);
+        }
+        let next = round.min(months).min(release);
+        reactor.woken(next.saturating_duration_since(Instant::now())).await;
+        // A maintenance window ends when it ends, not with the next round; and something may have been held just now.
+        if Instant::now() < next {
+            release = release.min(looked + GLANCE);
+        }
     }
+}
+
+/// How long to wait for the end of a window that is so many seconds away.
+fn until_end(seconds: f64) -> Duration {
+    Duration::from_secs_f64(seconds.clamp(0.0, ROUND.as_secs_f64())).max(BREATH)
 }
 
 /// What needs no hurry.
