@@ -238,6 +238,34 @@ END;
 COMMENT ON FUNCTION oncall.worker_status() IS 'The background processes of this database, and the launcher: what each does, what it waits for, since when';
 
 ----------------------------------------------------------------------------------------------------------------------
+-- Diagnostics
+----------------------------------------------------------------------------------------------------------------------
+CREATE FUNCTION oncall.run_diagnostic(tool text, parameters jsonb DEFAULT '{}') RETURNS SETOF jsonb
+LANGUAGE plpgsql STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY SELECT oncall_internal.rows_of(oncall_internal.run_diagnostic(tool, parameters));
+END
+$$;
+COMMENT ON FUNCTION oncall.run_diagnostic(text, jsonb) IS 'Run a diagnostic tool as oncall_observer, read-only, in a worker process of its own, and wait for its rows';
+CREATE FUNCTION oncall.try_guard(guard text) RETURNS SETOF jsonb
+LANGUAGE plpgsql STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY SELECT oncall_internal.rows_of(oncall_internal.try_guard(guard));
+END
+$$;
+COMMENT ON FUNCTION oncall.try_guard(text) IS 'What a guard or a verify of a runbook would answer now: the query runs as oncall_observer, as a step runs it';
+CREATE FUNCTION oncall_internal.rows_of(answer jsonb) RETURNS SETOF jsonb
+LANGUAGE plpgsql STRICT SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF (answer ->> 'truncated')::boolean THEN
+        RAISE NOTICE 'the answer is cut: there are more rows, or longer ones';
+    END IF;
+    RETURN QUERY SELECT r.value FROM jsonb_array_elements(answer -> 'rows') WITH ORDINALITY AS r (value, place) ORDER BY r.place;
+END
+$$;
+COMMENT ON FUNCTION oncall_internal.rows_of(jsonb) IS 'The rows of an executor''s answer, with a notice when there were more';
+
+----------------------------------------------------------------------------------------------------------------------
 -- What the above are made of
 ----------------------------------------------------------------------------------------------------------------------
 
@@ -258,4 +286,6 @@ COMMENT ON FUNCTION oncall_internal.search(text, integer) IS 'The top k sections
 COMMENT ON FUNCTION oncall_internal.processes() IS 'What each background process of this database wrote on the board, and the launcher';
 COMMENT ON FUNCTION oncall_internal.wake_pump() IS 'Trigger, for each statement: wakes the background worker of this database at the commit';
 COMMENT ON FUNCTION oncall_internal.wake() IS 'Wakes the background worker of this database at the commit';
+COMMENT ON FUNCTION oncall_internal.run_diagnostic(text, jsonb) IS 'Run a diagnostic tool in an executor; its outcome';
+COMMENT ON FUNCTION oncall_internal.try_guard(text) IS 'Run a query in an executor; its outcome';
 COMMENT ON FUNCTION oncall_internal.refuse_change() IS 'Trigger of the audit: refuses a change that the extension itself does not make';

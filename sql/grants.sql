@@ -20,7 +20,7 @@ GRANT EXECUTE ON FUNCTION oncall_internal.embed_builtin(text) TO oncall_reader;
 
 GRANT EXECUTE ON FUNCTION
     oncall.triage_alert(jsonb), oncall.triage_alert(text), oncall.handle_alert(jsonb), oncall.handle_alert(text),
-    oncall.route_incident(text)
+    oncall.route_incident(text), oncall.run_diagnostic(text, jsonb)
     TO oncall_operator;
 GRANT INSERT ON oncall.metric_sample TO oncall_operator;
 
@@ -32,7 +32,7 @@ GRANT INSERT (severity, incident_type, confidence_threshold, max_actions_per_hou
 GRANT UPDATE (state, reason) ON oncall.circuit_breaker TO oncall_admin;
 GRANT DELETE ON oncall.metric_sample TO oncall_admin;
 GRANT EXECUTE ON FUNCTION
-    oncall.load_runbook(text, text), oncall.load_runbooks(text), oncall.reembed_runbooks()
+    oncall.load_runbook(text, text), oncall.load_runbooks(text), oncall.reembed_runbooks(), oncall.try_guard(text)
     TO oncall_admin;
 
 -- The human side, and the chores.

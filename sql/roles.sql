@@ -49,6 +49,24 @@ $$;
 
 GRANT oncall_reader TO oncall_operator, oncall_admin;
 GRANT pg_monitor TO oncall_observer;
+-- An action must see what it acts on: without this, other roles' sessions have neither state nor age, and a tool that
+-- ends idle ones finds none.
+GRANT pg_read_all_stats TO oncall_executor;
+
+-- Actions and diagnostics run in processes of their own that log in as these two. Before 17 that takes LOGIN;
+-- CONNECTION LIMIT 0 keeps clients out all the same, since it counts clients and no workers.
+DO $$
+DECLARE
+    worker name;
+BEGIN
+    IF pg_catalog.current_setting('server_version_num')::integer < 170000 THEN
+        FOR worker IN SELECT rolname FROM pg_catalog.pg_roles
+                      WHERE rolname IN ('oncall_executor', 'oncall_observer') AND NOT rolcanlogin LOOP
+            EXECUTE pg_catalog.format('ALTER ROLE %I LOGIN CONNECTION LIMIT 0', worker);
+        END LOOP;
+    END IF;
+END
+$$;
 
 -- What the extension itself calls stands apart, so that \df oncall.* is the reference for people.
 CREATE SCHEMA oncall_internal;

@@ -8,7 +8,7 @@ use oncall_domain::tool::{StepError, ToolError};
 use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys::panic::{ErrorReport, ErrorReportable};
 
-use crate::backend::SqlError;
+use crate::backend::{self, SqlError};
 
 /// What an SQL function gives: a value, or a report for the client.
 pub type Answer<T> = Result<T, ErrorReport>;
@@ -60,6 +60,10 @@ pub enum OncallError {
     Catalogue { reason: String },
     #[error("a statement failed: {0}")]
     Spi(#[from] pgrx::spi::Error),
+    #[error("tool {tool} is not a diagnostic")]
+    NotADiagnostic { tool: String },
+    #[error("{message}")]
+    Executor { sqlstate: String, message: String, detail: Option<String>, hint: Option<String> },
     #[error("a transaction of a worker was rolled back: {0}")]
     Sql(#[from] SqlError),
 }
@@ -90,6 +94,8 @@ impl OncallError {
             Self::AppendOnly { .. } => Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
             Self::Catalogue { .. } | Self::Spi(_) => Code::ERRCODE_INTERNAL_ERROR,
             Self::Sql(error) => error.code,
+            Self::NotADiagnostic { .. } => Code::ERRCODE_INVALID_PARAMETER_VALUE,
+            Self::Executor { sqlstate, .. } => backend::code(sqlstate),
         }
     }
 
@@ -105,6 +111,7 @@ impl OncallError {
                 Some(format!("The runbook leaves open: {}.", open.join(", ")))
             }
             Self::Sql(error) => error.detail.clone(),
+            Self::Executor { detail, .. } => detail.clone(),
             Self::TooLarge { .. } => {
                 Some("Nothing can interrupt the reading of JSON, so there is a limit to it.".to_owned())
             }
@@ -123,6 +130,10 @@ impl OncallError {
             }
             Self::Alert(error) => return Some(error.hint()),
             Self::Sql(error) => return error.hint.clone(),
+            Self::Executor { hint, .. } => return hint.clone(),
+            Self::NotADiagnostic { .. } => {
+                "SELECT name, summary, parameters FROM oncall.tool WHERE kind = 'diagnostic'"
+            }
             Self::Payload { .. } => {
                 "Numbers are read up to 1.8e308, lists and objects to a depth of 128. As text it is taken as plain words."
             }

@@ -56,7 +56,9 @@ pgrx::extension_sql_file!(
         api::runbooks::embedding_dimension,
         api::runbooks::probe_dimension,
         api::runbooks::search,
-        api::workers::processes
+        api::workers::processes,
+        api::diagnostics::run_diagnostic,
+        api::diagnostics::try_guard
     ]
 );
 pgrx::extension_sql_file!(
@@ -93,6 +95,7 @@ pub extern "C-unwind" fn _PG_init() {
     settings::define();
     backend::shared::request();
     backend::board::request();
+    backend::mailbox::request();
     backend::install_hooks();
     worker::launcher::register();
 }

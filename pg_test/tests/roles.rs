@@ -75,6 +75,7 @@ fn function_rights(role: &str) -> Rights {
         "oncall.approve_step(text, text, jsonb, text, boolean)",
         "oncall.reject_step(text, text, text)",
         "oncall.resolve_incident(text, text, boolean, text)",
+        "oncall.run_diagnostic(text, jsonb)",
     ];
     let admin = [
         "oncall.load_runbook(text, text)",
@@ -84,6 +85,7 @@ fn function_rights(role: &str) -> Rights {
         "oncall.apply_retention(integer)",
         "oncall.schedule_health_snapshot(text)",
         "oncall.schedule_retention(text)",
+        "oncall.try_guard(text)",
     ];
     let tools = [
         "oncall.dblink_schema()",
@@ -193,14 +195,22 @@ fn each_role_may_do_what_it_is_for_and_nothing_else() {
         }
     }
     let attributes = "SELECT count(*) FROM pg_roles WHERE rolname LIKE 'oncall\\_%'
-                      AND (rolsuper OR rolcanlogin OR rolcreaterole OR rolcreatedb OR rolbypassrls OR rolreplication)";
+                      AND (rolsuper OR rolcreaterole OR rolcreatedb OR rolbypassrls OR rolreplication)";
     assert_eq!(number(&mut client, attributes), 0, "no role of ours has an attribute");
+    // Before 17 a worker logs in by LOGIN, and the limit keeps clients out.
+    let open = "SELECT count(*) FROM pg_roles WHERE rolname LIKE 'oncall\\_%' AND rolcanlogin AND rolconnlimit <> 0";
+    assert_eq!(number(&mut client, open), 0, "no client logs in as a role of ours");
     let members = "SELECT m.rolname || ' in ' || r.rolname FROM pg_auth_members
                    JOIN pg_roles AS m ON m.oid = member JOIN pg_roles AS r ON r.oid = roleid
                    WHERE m.rolname LIKE 'oncall\\_%' AND $1::text IS NOT NULL";
     assert_eq!(
         column(&mut client, members, ""),
-        ["oncall_admin in oncall_reader", "oncall_observer in pg_monitor", "oncall_operator in oncall_reader"]
+        [
+            "oncall_admin in oncall_reader",
+            "oncall_executor in pg_read_all_stats",
+            "oncall_observer in pg_monitor",
+            "oncall_operator in oncall_reader"
+        ]
     );
 }
 

@@ -1,6 +1,7 @@
 //! What SQL calls: parse, call, convert. The functions that people call stand in `sql/functions.sql`; these are what
 //! they are made of, in the schema `oncall_internal`.
 
+pub mod diagnostics;
 pub mod guards;
 pub mod incidents;
 pub mod people;

@@ -1,12 +1,18 @@
 //! All `unsafe` code: what the server demands of C, behind functions that cannot be misused.
 
 pub mod board;
+pub mod command;
 mod commit;
+pub mod executor;
 mod helper;
 mod hooks;
+pub mod log_capture;
+pub mod mailbox;
 pub mod process;
+mod receiver;
 mod scope;
 pub mod shared;
+pub mod toplevel;
 mod transaction;
 mod wake;
 
@@ -18,8 +24,8 @@ pub use commit::wake_pump_at_commit;
 pub use helper::{Abandoned, run_interruptibly, spawn_masked};
 pub use hooks::install as install_hooks;
 pub use scope::with_settings;
-pub use transaction::{SqlError, abandon_transaction, transaction};
-pub use wake::{Wake, sleep};
+pub use transaction::{SqlError, abandon_transaction, code, transaction};
+pub use wake::{Wake, nap, sleep};
 
 /// Whether the library is being loaded by `shared_preload_libraries`.
 pub fn is_preloading() -> bool {

@@ -26,19 +26,23 @@ use pg_sys::pqsignal_be as pqsignal;
 /// The fourth field of the lock that a pump holds. SQL's advisory lock functions use 1 and 2: no session can take this one.
 const PUMP_LOCK: u16 = 47;
 
-/// Begin as a background worker: with the server's own signal handlers, connected to this database, or to none.
-///
-/// SIGINT stays the server's as well: lock timeouts arrive by it.
-pub fn begin(database: Option<u32>) {
+/// Take signals as the server's own processes do. SIGINT stays the server's as well: lock timeouts arrive by it.
+pub fn handle_signals() {
     // SAFETY: the first thing that the main function of a background worker does, on its only thread, while signals are
     // blocked. `die` and the reload handler are made to be handlers.
     unsafe {
         pqsignal(pg_sys::SIGTERM as i32, Some(handler::die));
         pqsignal(pg_sys::SIGHUP as i32, Some(handler::SignalHandlerForConfigReload));
         pg_sys::BackgroundWorkerUnblockSignals();
-        // Helper threads answer calls and allocate little: an arena for each of them would cost megabytes.
-        libc::mallopt(libc::M_ARENA_MAX, 2);
     }
+}
+
+/// Begin as a background worker: with the server's own signal handlers, connected to this database, or to none.
+pub fn begin(database: Option<u32>) {
+    handle_signals();
+    // SAFETY: a setting of this process' allocator. Helper threads answer calls and allocate little: an arena for each of
+    // them would cost megabytes.
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, 2) };
     match database {
         Some(oid) => BackgroundWorker::connect_worker_to_spi_by_oid(Some(pg_sys::Oid::from(oid)), None),
         None => BackgroundWorker::connect_worker_to_spi(None, None),

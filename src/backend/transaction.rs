@@ -29,6 +29,13 @@ impl SqlError {
     }
 }
 
+/// The server's code of five characters; an internal error for what is none.
+pub fn code(sqlstate: &str) -> PgSqlErrorCode {
+    let packed =
+        sqlstate.bytes().enumerate().map(|(place, byte)| i32::from(byte.wrapping_sub(b'0') & 0x3f) << (6 * place));
+    PgSqlErrorCode::from(if sqlstate.len() == 5 { packed.sum() } else { 0 })
+}
+
 impl From<&CaughtError> for SqlError {
     fn from(caught: &CaughtError) -> Self {
         let (CaughtError::PostgresError(report)

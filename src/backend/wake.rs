@@ -104,3 +104,18 @@ pub fn wait(wake: &Wake, timeout: Duration) -> bool {
         }
     }
 }
+
+/// Sleep until the latch of this process is set or `timeout` has passed. A cancel, a statement timeout or a shutdown
+/// raises from here.
+pub fn nap(timeout: Duration) {
+    pgrx::check_for_interrupts!();
+    let events = pg_sys::WL_LATCH_SET | pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH;
+    let timeout_ms = std::ffi::c_long::try_from(timeout.as_millis()).unwrap_or(1000);
+    // SAFETY: a wait at the process' own latch, on its main thread; the latch is reset before the caller looks at what
+    // it was set for, as the server's own loops do.
+    unsafe {
+        pg_sys::WaitLatch(pg_sys::MyLatch, events as i32, timeout_ms, pg_sys::PG_WAIT_EXTENSION);
+        pg_sys::ResetLatch(pg_sys::MyLatch);
+    }
+    pgrx::check_for_interrupts!();
+}

@@ -8,6 +8,7 @@ pub mod measurements;
 mod pen;
 pub mod people;
 pub mod policies;
+pub mod rights;
 pub mod work;
 
 use std::borrow::Cow;

@@ -2,6 +2,7 @@
 
 mod chores;
 mod desks;
+pub mod executor;
 mod guarded;
 pub mod launcher;
 mod pool;

@@ -10,6 +10,7 @@
 mod interval;
 mod parameter;
 mod quote;
+mod rights;
 mod step;
 mod template;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use serde_json::Value;
 pub use interval::{Interval, InvalidInterval};
 pub use parameter::{Checked, ParameterType, ValueError};
 pub use quote::QuoteError;
+pub use rights::missing_right;
 pub(crate) use step::check_query;
 pub use step::{StepError, StepProblem, bind, validate_step};
 pub use template::TemplateError;
