@@ -18,6 +18,13 @@ GRANT EXECUTE ON FUNCTION
 GRANT USAGE ON SCHEMA oncall_internal TO oncall_reader;
 GRANT EXECUTE ON FUNCTION oncall_internal.embed_builtin(text) TO oncall_reader;
 
+-- Not the rest of the row: who handed it in and when is not for the sender to say.
+GRANT INSERT (source, payload) ON oncall.alert_inbox TO oncall_ingest;
+GRANT EXECUTE ON FUNCTION oncall.triage_alert_trigger() TO oncall_ingest, oncall_admin;
+GRANT SELECT ON oncall.alert_inbox TO oncall_operator, oncall_admin;
+GRANT SELECT ON oncall.malformed_alerts TO oncall_reader;
+GRANT EXECUTE ON FUNCTION oncall.explain_dedup(jsonb), oncall.explain_dedup(text) TO oncall_reader;
+
 GRANT EXECUTE ON FUNCTION
     oncall.triage_alert(jsonb), oncall.triage_alert(text), oncall.handle_alert(jsonb), oncall.handle_alert(text),
     oncall.route_incident(text), oncall.run_diagnostic(text, jsonb)

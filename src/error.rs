@@ -1,7 +1,7 @@
 //! Every error that a user can meet: its SQLSTATE, what was wrong, and what to do about it.
 
-use oncall_domain::alert::AlertError;
 use oncall_domain::host::{CallError, ModelError};
+use oncall_domain::intake::Unreadable;
 use oncall_domain::redact::redact;
 use oncall_domain::runbook::RunbookError;
 use oncall_domain::tool::{StepError, ToolError};
@@ -19,9 +19,7 @@ pub enum OncallError {
     #[error("pg_oncall must be preloaded")]
     NotPreloaded,
     #[error(transparent)]
-    Alert(#[from] AlertError),
-    #[error("the payload cannot be read: {reason}")]
-    Payload { reason: String },
+    Payload(#[from] Unreadable),
     #[error(transparent)]
     Runbook(#[from] RunbookError),
     #[error(transparent)]
@@ -75,8 +73,8 @@ impl OncallError {
             Self::NotPreloaded | Self::NotRoutable { .. } | Self::MixedModels { .. } => {
                 Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
             }
-            Self::Alert(_)
-            | Self::Payload { .. }
+            Self::Payload(Unreadable::TooLarge(_)) | Self::TooLarge { .. } => Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+            Self::Payload(_)
             | Self::Runbook(_)
             | Self::Step(_)
             | Self::StepShape { .. }
@@ -84,7 +82,6 @@ impl OncallError {
             | Self::Tool(_)
             | Self::Unplanned { .. }
             | Self::Argument { .. } => Code::ERRCODE_INVALID_PARAMETER_VALUE,
-            Self::TooLarge { .. } => Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             Self::NoSuchIncident { .. } | Self::NotOnOffer { .. } => Code::ERRCODE_NO_DATA_FOUND,
             // By this code clients know that to try again may help.
             Self::Contended { .. } => Code::ERRCODE_T_R_SERIALIZATION_FAILURE,
@@ -101,7 +98,6 @@ impl OncallError {
 
     fn detail(&self) -> Option<String> {
         match self {
-            Self::Alert(error) => error.detail(),
             Self::NotOnOffer { offered, .. } => Some(if offered.is_empty() {
                 "No runbook with a step was retrieved for it.".to_owned()
             } else {
@@ -112,7 +108,8 @@ impl OncallError {
             }
             Self::Sql(error) => error.detail.clone(),
             Self::Executor { detail, .. } => detail.clone(),
-            Self::TooLarge { .. } => {
+            Self::Payload(Unreadable::Alert(error)) => error.detail(),
+            Self::Payload(Unreadable::TooLarge(_)) | Self::TooLarge { .. } => {
                 Some("Nothing can interrupt the reading of JSON, so there is a limit to it.".to_owned())
             }
             Self::NotPreloaded => {
@@ -128,20 +125,17 @@ impl OncallError {
                 "Add this line to postgresql.conf (after a comma, if others are listed already) and restart the server: \
                  shared_preload_libraries = 'pg_oncall'"
             }
-            Self::Alert(error) => return Some(error.hint()),
             Self::Sql(error) => return error.hint.clone(),
             Self::Executor { hint, .. } => return hint.clone(),
             Self::NotADiagnostic { .. } => {
                 "SELECT name, summary, parameters FROM oncall.tool WHERE kind = 'diagnostic'"
             }
-            Self::Payload { .. } => {
-                "Numbers are read up to 1.8e308, lists and objects to a depth of 128. As text it is taken as plain words."
-            }
+            Self::Payload(unreadable) => return Some(unreadable.hint()),
             Self::Step(_) | Self::StepShape { .. } | Self::Tool(_) => {
                 "The tools and their parameters are in the table oncall.tool: SELECT name, parameters FROM oncall.tool"
             }
             Self::ToolShape { .. } => "What a tool looks like: \\d+ oncall.tool",
-            Self::TooLarge { .. } => "Send alerts in smaller groups, and a long text by its first pages.",
+            Self::TooLarge { .. } => "Split it: a runbook is about one kind of incident.",
             Self::NoSuchIncident { .. } => {
                 "The latest ones: SELECT incident_id, alert_text FROM oncall.incident_audit ORDER BY created_at DESC LIMIT 10"
             }

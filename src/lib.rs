@@ -30,7 +30,12 @@ pgrx::extension_sql_file!("../sql/tools.sql", name = "tools", requires = ["roles
 pgrx::extension_sql_file!("../sql/runbooks.sql", name = "runbooks", requires = ["tools"]);
 pgrx::extension_sql_file!("../sql/policy.sql", name = "policy", requires = ["runbooks"]);
 pgrx::extension_sql_file!("../sql/incidents.sql", name = "incidents", requires = ["policy"]);
-pgrx::extension_sql_file!("../sql/metrics.sql", name = "metrics", requires = ["incidents"]);
+pgrx::extension_sql_file!(
+    "../sql/inbox.sql",
+    name = "inbox",
+    requires = ["incidents", api::inbox::explain_dedup, api::workers::wake_pump]
+);
+pgrx::extension_sql_file!("../sql/metrics.sql", name = "metrics", requires = ["inbox"]);
 pgrx::extension_sql_file!("../sql/health.sql", name = "health", requires = ["metrics"]);
 pgrx::extension_sql_file!(
     "../sql/guards.sql",

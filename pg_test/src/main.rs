@@ -13,7 +13,7 @@ usage: pg_test COMMAND
   setup        only install and build
   evaluate FOLDER [--json FILE]
                measure the builtin model on labelled alerts and runbooks
-  bench [quick] [embedder|alerts|cancel|search] [--json FILE]
+  bench [quick] [embedder|alerts|cancel|inbox|storm|search] [--json FILE]
                measure what an alert costs, the search, the embedder and a cancel";
 
 fn main() -> ExitCode {

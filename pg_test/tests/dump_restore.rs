@@ -30,7 +30,7 @@ fn rows(client: &mut Client, table: &str) -> Vec<String> {
     client.query(&sql, &[]).unwrap().iter().map(|row| row.get(0)).collect()
 }
 
-const TABLES: [&str; 13] = [
+const TABLES: [&str; 14] = [
     "approval",
     "health_snapshot",
     "labelled_alert",
@@ -44,6 +44,7 @@ const TABLES: [&str; 13] = [
     "audit_thresholds",
     "tool",
     "circuit_breaker",
+    "alert_inbox",
 ];
 
 /// The rows, but for what tells when the extension was installed here.
@@ -79,6 +80,7 @@ fn a_restored_database_has_every_row_and_goes_on_counting() {
     client
         .batch_execute(
             "SELECT * FROM oncall.ensure_log_partitions();
+             INSERT INTO oncall.alert_inbox (source, payload) VALUES ('gateway', '\"the disk is full\"');
              INSERT INTO oncall.router_policy (severity, confidence_threshold, note) VALUES ('P1', 0.9, 'ours');
              UPDATE oncall.audit_thresholds SET min_sample_size = 99 WHERE metric_category = 'Retrieval.TopScore';
              INSERT INTO oncall.audit_thresholds (metric_category) VALUES ('Our.Metric');

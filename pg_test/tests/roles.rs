@@ -12,7 +12,7 @@ use postgres::Client;
 const ROLES: [&str; 6] =
     ["oncall_reader", "oncall_ingest", "oncall_operator", "oncall_admin", "oncall_executor", "oncall_observer"];
 
-const READABLE: [&str; 15] = [
+const READABLE: [&str; 16] = [
     "approval",
     "health_snapshot",
     "labelled_alert",
@@ -25,6 +25,7 @@ const READABLE: [&str; 15] = [
     "incident_audit",
     "incident_step",
     "incident_work",
+    "malformed_alerts",
     "inference_audit_log",
     "audit_thresholds",
     "metric_sample",
@@ -41,6 +42,7 @@ fn table_rights(role: &str) -> Rights {
     }
     if ["oncall_operator", "oncall_admin"].contains(&role) {
         add("maintenance_window", &["DELETE"]);
+        add("alert_inbox", &["SELECT"]);
     }
     if role == "oncall_operator" {
         add("metric_sample", &["INSERT"]);
@@ -57,6 +59,8 @@ fn table_rights(role: &str) -> Rights {
 
 fn function_rights(role: &str) -> Rights {
     let reader = [
+        "oncall.explain_dedup(jsonb)",
+        "oncall.explain_dedup(text)",
         "oncall.explain_route(text)",
         "oncall.incident_timeline(text)",
         "oncall.search_runbooks(text, integer)",
@@ -87,6 +91,7 @@ fn function_rights(role: &str) -> Rights {
         "oncall.schedule_retention(text)",
         "oncall.try_guard(text)",
     ];
+    let ingest = ["oncall.triage_alert_trigger()"];
     let tools = [
         "oncall.dblink_schema()",
         "oncall.foreign_server(name)",
@@ -99,7 +104,8 @@ fn function_rights(role: &str) -> Rights {
     let parts: &[&[&str]] = match role {
         "oncall_reader" => &[&reader],
         "oncall_operator" => &[&reader, &operator],
-        "oncall_admin" => &[&reader, &admin],
+        "oncall_admin" => &[&reader, &admin, &ingest],
+        "oncall_ingest" => &[&ingest],
         "oncall_executor" => &[&tools, &["oncall.pgbouncer_set(name, text, bigint)"]],
         "oncall_observer" => &[&tools],
         _ => &[],
@@ -149,6 +155,8 @@ fn each_role_may_do_what_it_is_for_and_nothing_else() {
             "severity",
         ]
         .map(|c| format!("oncall.router_policy.{c}: INSERT"));
+        // Who handed an alert in and when is not for its sender to say.
+        let inbox = ["payload", "source"].map(|c| format!("oncall.alert_inbox.{c}: INSERT"));
         // Nor who made a window.
         let window =
             [("during", "INSERT"), ("during", "UPDATE"), ("labels", "INSERT"), ("note", "INSERT"), ("note", "UPDATE")]
@@ -157,6 +165,7 @@ fn each_role_may_do_what_it_is_for_and_nothing_else() {
         let mut expected = match role {
             "oncall_admin" => [&breaker[..], &policy[..], &window[..], &retention[..]].concat(),
             "oncall_operator" => window.to_vec(),
+            "oncall_ingest" => inbox.to_vec(),
             _ => Vec::new(),
         };
         expected.sort();

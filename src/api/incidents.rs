@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use oncall_domain::agents;
-use oncall_domain::alert::{self, Alert, Status};
-use oncall_domain::redact::{redact, redact_json};
+use oncall_domain::alert::{Alert, Status};
+use oncall_domain::intake::{self, Kept};
 use pgrx::JsonB;
 use pgrx::prelude::*;
 use serde_json::json;
@@ -22,28 +22,15 @@ use crate::triaging;
 /// Not a `JsonB`: that one panics at what is JSON to Postgres and more than serde_json reads, as 1e400 and 200 nested lists.
 #[pg_extern(schema = "oncall_internal", strict)]
 fn triage(payload: &str) -> Answer<Vec<String>> {
-    within_limit(payload)?;
-    let payload = serde_json::from_str(payload).map_err(|error| OncallError::Payload { reason: error.to_string() })?;
-    let alerts = alert::normalise(&payload).map_err(OncallError::from)?;
+    let alerts = intake::read(payload).map_err(OncallError::from)?;
     Ok(accept_all(&alerts)?)
 }
 
 /// The same for text: a payload that arrived as text, or words.
 #[pg_extern(schema = "oncall_internal", strict)]
 fn triage_text(payload: &str) -> Answer<Vec<String>> {
-    within_limit(payload)?;
-    let alerts = alert::normalise_text(payload).map_err(OncallError::from)?;
+    let alerts = intake::read_text(payload).map_err(OncallError::from)?;
     Ok(accept_all(&alerts)?)
-}
-
-/// The most bytes of a payload. JSON takes a hundred times its length while it is read, and nobody can cancel that.
-const MOST_BYTES: usize = 2 * 1024 * 1024;
-
-fn within_limit(payload: &str) -> store::Result<()> {
-    if payload.len() > MOST_BYTES {
-        return Err(OncallError::TooLarge { what: "the payload", bytes: payload.len(), most: MOST_BYTES });
-    }
-    Ok(())
 }
 
 /// The ids in the order of the payload, each once.
@@ -76,8 +63,7 @@ fn accept(alert: &Alert) -> store::Result<Option<String>> {
         }
         return Ok(closed);
     }
-    let kept = redact_json(&json!(alert));
-    match incidents::open(alert, &redact(&alert.text), &kept, settings::dedup_window_s())? {
+    match incidents::open(alert, &Kept::of(alert), settings::dedup_window_s())? {
         Opened::Joined(id) => Ok(Some(id)),
         Opened::New(id) => {
             triage_incident(&id, alert)?;

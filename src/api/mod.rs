@@ -3,6 +3,7 @@
 
 pub mod diagnostics;
 pub mod guards;
+pub mod inbox;
 pub mod incidents;
 pub mod people;
 pub mod runbooks;

@@ -1,6 +1,6 @@
 //! The thinking of pg_oncall: pure, deterministic Rust that knows nothing of Postgres.
 //!
-//! The way of an alert through this crate: [`alert`] normalises it, [`retrieval`] says what was found for it,
+//! The way of an alert through this crate: [`alert`] normalises it, [`intake`] says which incident it belongs to, [`retrieval`] says what was found for it,
 //! [`prompt`] words the question, [`triage`] checks the answer, [`policy`] decides. [`agents`] tie these together as
 //! plain `async fn`s over a [`host`], the only door to the world. [`runbook`] and [`tool`] are the catalogue,
 //! [`builtin`] is the model that is always there, [`redact`] keeps secrets out of prompts and journal.
@@ -12,6 +12,7 @@ mod fnv;
 pub mod host;
 pub mod ids;
 pub mod incident;
+pub mod intake;
 pub mod page;
 pub mod policy;
 pub mod prompt;

@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 
 use oncall_domain::alert::{Alert, Severity};
 use oncall_domain::ids::{RunbookId, StepId};
+use oncall_domain::intake::Kept;
 use oncall_domain::policy::{Autonomy, Decision};
-use oncall_domain::redact::Redacted;
 use oncall_domain::retrieval::{FoundBy, Retrieval};
 use oncall_domain::triage::Triage;
 use pgrx::AnyNumeric;
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::{Result, jsonb, statement, writing};
 use crate::error::OncallError;
@@ -25,12 +24,12 @@ pub enum Opened {
 }
 
 /// How often an alert is tried to join or open an incident that other sessions open and close at the same time.
-const ATTEMPTS: usize = 5;
+pub(super) const ATTEMPTS: usize = 5;
 
 /// Open an incident for `alert`, or join the open one of its fingerprint.
 ///
 /// The unique index on open fingerprints decides between two sessions, so this never opens two.
-pub fn open(alert: &Alert, text: &Redacted, kept: &Value, window_s: i32) -> Result<Opened> {
+pub fn open(alert: &Alert, kept: &Kept, window_s: i32) -> Result<Opened> {
     let fingerprint = alert.fingerprint.as_str();
     let window = || f64::from(window_s).into();
     let severity = alert.severity.map(Severity::as_str);
@@ -42,9 +41,9 @@ pub fn open(alert: &Alert, text: &Redacted, kept: &Value, window_s: i32) -> Resu
         writing(|| statement!("expire_incident").write(&[fingerprint.into(), window()]))?;
         let opened = statement!("open_incident").tell(&[
             fingerprint.into(),
-            text.as_str().into(),
+            kept.text.as_str().into(),
             severity.into(),
-            jsonb(kept)?,
+            jsonb(&kept.alert)?,
         ])?;
         if let Some(id) = opened {
             return Ok(Opened::New(id));

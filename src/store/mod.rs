@@ -2,6 +2,7 @@
 
 pub mod catalogue;
 pub mod chores;
+pub mod inbox;
 pub mod incidents;
 pub mod journal;
 pub mod measurements;
@@ -9,6 +10,7 @@ mod pen;
 pub mod people;
 pub mod policies;
 pub mod rights;
+pub mod rounds;
 pub mod work;
 
 use std::borrow::Cow;

@@ -4,6 +4,7 @@ mod chores;
 mod desks;
 pub mod executor;
 mod guarded;
+mod intake;
 pub mod launcher;
 mod pool;
 mod pump;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::fields::Fields;
-use super::{Alert, Severity, Status, fingerprint, marker, words};
+use super::{Alert, Basis, Severity, Status, marker, words};
 
 /// The most bytes of a text or an annotation that are kept: 8 KiB, some two pages, more than a prompt has room for.
 pub const MAX_TEXT: usize = 8 * 1024;
@@ -106,7 +106,12 @@ impl Draft {
     }
 
     /// The alert.
-    pub fn finish(mut self) -> Alert {
+    pub fn finish(self) -> Alert {
+        self.explain().0
+    }
+
+    /// The alert, and what its fingerprint is made from.
+    pub fn explain(mut self) -> (Alert, Basis) {
         self.clean();
         let labelled = self.labels.get("alertname").filter(|name| !name.trim().is_empty()).cloned();
         let name = match (labelled, self.name.take().filter(|name| !name.trim().is_empty())) {
@@ -127,7 +132,7 @@ impl Draft {
             let value = self.cut(&format!("the annotation {:?}", words::cut(&name, 64)), value);
             self.annotations.insert(name, value);
         }
-        let fingerprint = fingerprint::of(self.key.as_deref(), &self.labels, &text);
+        let basis = Basis::of(self.key.as_deref(), &self.labels, &text);
         if !self.notes.is_empty() {
             let mut key = NOTES.to_owned();
             while self.extra.contains_key(&key) {
@@ -135,20 +140,21 @@ impl Draft {
             }
             self.extra.insert(key, self.notes.into());
         }
-        Alert {
+        let alert = Alert {
             source: self.source.to_owned(),
             status: self.status,
             severity: self.severity.or_else(|| Severity::parse(self.labels.get("severity")?)),
             name,
             text,
-            fingerprint,
+            fingerprint: basis.fingerprint(),
             labels: self.labels,
             annotations: self.annotations,
             starts_at: self.starts_at,
             ends_at: self.ends_at,
             url: self.url,
             extra: self.extra,
-        }
+        };
+        (alert, basis)
     }
 
     fn clean(&mut self) {

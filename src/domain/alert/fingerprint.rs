@@ -14,6 +14,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+
 use super::{marker, words};
 
 use crate::fnv::Fnv;
@@ -25,17 +27,44 @@ fn hex(hash: Fnv) -> String {
     format!("{:016x}", hash.value())
 }
 
-/// The fingerprint of an alert: 16 small hexadecimal digits.
-pub(super) fn of(key: Option<&str>, labels: &BTreeMap<String, String>, text: &str) -> String {
-    match key.map(str::trim).filter(|key| !key.is_empty()) {
-        Some(key) if is_fingerprint(key) => key.to_ascii_lowercase(),
-        Some(key) => hex(Fnv::EMPTY.bytes(key.as_bytes())),
-        None if labels.contains_key("alertname") => of_labels(labels.iter().map(|(k, v)| (k.as_str(), v.as_str()))),
-        None => {
-            let story = story(text);
-            let mut all: BTreeMap<&str, &str> = labels.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-            all.insert(STORY, &story);
-            of_labels(all.into_iter())
+/// What a fingerprint is made from: which of the rules applied, and to what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Basis {
+    /// The sender's correlation key.
+    Key(String),
+    /// The labels, all of them.
+    Labels(BTreeMap<String, String>),
+    /// The labels, which have no `alertname`, and the first line of the text without its numbers.
+    LabelsAndStory {
+        /// The labels.
+        labels: BTreeMap<String, String>,
+        /// The line.
+        story: String,
+    },
+}
+
+impl Basis {
+    /// By which rule an alert with this key, these labels and this text has its fingerprint.
+    pub(super) fn of(key: Option<&str>, labels: &BTreeMap<String, String>, text: &str) -> Self {
+        match key.map(str::trim).filter(|key| !key.is_empty()) {
+            Some(key) => Self::Key(key.to_owned()),
+            None if labels.contains_key("alertname") => Self::Labels(labels.clone()),
+            None => Self::LabelsAndStory { labels: labels.clone(), story: story(text) },
+        }
+    }
+
+    /// The fingerprint: 16 small hexadecimal digits.
+    pub(super) fn fingerprint(&self) -> String {
+        match self {
+            Self::Key(key) if is_fingerprint(key) => key.to_ascii_lowercase(),
+            Self::Key(key) => hex(Fnv::EMPTY.bytes(key.as_bytes())),
+            Self::Labels(labels) => of_labels(labels.iter().map(|(k, v)| (k.as_str(), v.as_str()))),
+            Self::LabelsAndStory { labels, story } => {
+                let mut all: BTreeMap<&str, &str> = labels.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+                all.insert(STORY, story);
+                of_labels(all.into_iter())
+            }
         }
     }
 }
@@ -91,6 +120,10 @@ fn is_number(word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn of(key: Option<&str>, labels: &BTreeMap<String, String>, text: &str) -> String {
+        Basis::of(key, labels, text).fingerprint()
+    }
 
     fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         pairs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect()

@@ -1,10 +1,12 @@
 //! Which format a payload is of: told in one place, by its keys, in a fixed order.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::draft::Draft;
 use super::fields::Fields;
-use super::{Alert, alertmanager, cloudwatch, datadog, generic, nagios, opsgenie, pagerduty, text, words, zabbix};
+use super::{
+    Alert, Basis, alertmanager, cloudwatch, datadog, generic, nagios, opsgenie, pagerduty, text, words, zabbix,
+};
 
 /// One format: how it is told, and how it is read.
 pub(super) struct Format {
@@ -114,23 +116,7 @@ impl AlertError {
 /// One payload may carry several alerts, firing and resolved mixed: each has its own status. Either all of a payload
 /// can be read or it is an error, so that nothing is lost unsaid; there is at least one alert in the answer.
 pub fn normalise(payload: &Value) -> Result<Vec<Alert>, AlertError> {
-    match payload {
-        Value::Object(map) => read_object(map),
-        Value::String(text) => normalise_text(text),
-        Value::Array(list) if list.is_empty() => Err(AlertError::Empty),
-        Value::Array(list) => {
-            let mut alerts = Vec::with_capacity(list.len());
-            for (index, item) in list.iter().enumerate() {
-                let read = match item {
-                    Value::Object(map) => read_object(map),
-                    other => Err(AlertError::NotAnObject { found: kind(other) }),
-                };
-                alerts.extend(read.map_err(|error| AlertError::InList { number: index + 1, error: Box::new(error) })?);
-            }
-            Ok(alerts)
-        }
-        other => Err(AlertError::NotAnObject { found: kind(other) }),
-    }
+    Ok(drafts(payload)?.into_iter().map(Draft::finish).collect())
 }
 
 /// The alerts of a text: one alert whose first line is the story, or those of the JSON object or list that it is.
@@ -138,17 +124,46 @@ pub fn normalise(payload: &Value) -> Result<Vec<Alert>, AlertError> {
 /// Some senders say `text/plain` and send JSON (CloudWatch through SNS does). A text that only looks like JSON, such as one
 /// that was cut off on its way, is a text.
 pub fn normalise_text(text: &str) -> Result<Vec<Alert>, AlertError> {
+    Ok(drafts_of_text(text)?.into_iter().map(Draft::finish).collect())
+}
+
+/// [`normalise`], and with each alert what its fingerprint is made from.
+pub fn explain(payload: &Value) -> Result<Vec<(Alert, Basis)>, AlertError> {
+    Ok(drafts(payload)?.into_iter().map(Draft::explain).collect())
+}
+
+fn drafts(payload: &Value) -> Result<Vec<Draft>, AlertError> {
+    match payload {
+        Value::Object(map) => read(Fields::new(map.clone())),
+        Value::String(text) => drafts_of_text(text),
+        Value::Array(list) if list.is_empty() => Err(AlertError::Empty),
+        Value::Array(list) => {
+            let mut drafts = Vec::with_capacity(list.len());
+            for (index, item) in list.iter().enumerate() {
+                let found = match item {
+                    Value::Object(map) => read(Fields::new(map.clone())),
+                    other => Err(AlertError::NotAnObject { found: kind(other) }),
+                };
+                drafts.extend(found.map_err(|error| AlertError::InList { number: index + 1, error: Box::new(error) })?);
+            }
+            Ok(drafts)
+        }
+        other => Err(AlertError::NotAnObject { found: kind(other) }),
+    }
+}
+
+fn drafts_of_text(text: &str) -> Result<Vec<Draft>, AlertError> {
     let text = text.trim_start_matches('\u{feff}').trim();
     if text.starts_with(['{', '[']) {
         match serde_json::from_str(text) {
-            Ok(payload @ Value::Object(_)) => return normalise(&payload),
+            Ok(payload @ Value::Object(_)) => return drafts(&payload),
             Ok(Value::Array(list)) if list.first().is_some_and(Value::is_object) => {
-                return normalise(&Value::Array(list));
+                return drafts(&Value::Array(list));
             }
             _ => {}
         }
     }
-    Ok(vec![text::read(text)?.finish()])
+    Ok(vec![text::read(text)?])
 }
 
 /// The drafts of an object, by the first format that has its keys.
@@ -157,10 +172,6 @@ pub(super) fn read(fields: Fields) -> Result<Vec<Draft>, AlertError> {
         Some(format) => (format.read)(fields),
         None => Err(AlertError::UnknownFormat { found: keys(&fields) }),
     }
-}
-
-fn read_object(map: &Map<String, Value>) -> Result<Vec<Alert>, AlertError> {
-    Ok(read(Fields::new(map.clone()))?.into_iter().map(Draft::finish).collect())
 }
 
 fn keys(fields: &Fields) -> String {

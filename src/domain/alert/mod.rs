@@ -46,6 +46,7 @@ mod severity;
 mod status;
 mod text;
 mod time;
+mod unreadable;
 mod words;
 mod zabbix;
 
@@ -59,7 +60,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use draft::MAX_TEXT;
-pub use formats::{AlertError, normalise, normalise_text};
+pub use fingerprint::Basis;
+pub use formats::{AlertError, explain, normalise, normalise_text};
+pub use unreadable::{UNREADABLE_SOURCE, unreadable};
 
 /// How bad it is, from `P1` (wake somebody) to `P5` (for the record).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -91,7 +94,7 @@ pub enum Status {
 /// One alert, the same whatever system sent it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Alert {
-    /// The system that sent it: `alertmanager`, `grafana`, `pagerduty`, `datadog`, `opsgenie`, `cloudwatch`, `zabbix`, `nagios`, `generic`, `text`.
+    /// The system that sent it: `alertmanager`, `grafana`, `pagerduty`, `datadog`, `opsgenie`, `cloudwatch`, `zabbix`, `nagios`, `generic`, `text`; `pg_oncall` for one of its own ([`unreadable`]).
     pub source: String,
     /// Where it stands.
     pub status: Status,
