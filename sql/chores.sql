@@ -103,6 +103,7 @@ COMMENT ON COLUMN oncall.retention.shipped IS 'True while the row is as the exte
 
 INSERT INTO oncall.retention (what, keep, about, shipped) VALUES
     ('journal', '90 days', 'incident_step, of incidents closed for so long', true),
+    ('inbox', '30 days', 'alert_inbox that was taken in, or could not be', true),
     ('work', '30 days', 'incident_work that is done', true),
     ('inference_log', '1 year', 'whole months of inference_audit_log', true),
     ('health_snapshots', '1 year', 'health_snapshot', true),
@@ -166,6 +167,10 @@ BEGIN
         CASE rule.what
             WHEN 'journal' THEN
                 removed := oncall_internal.forget_journal(before, most);
+            WHEN 'inbox' THEN
+                DELETE FROM oncall.alert_inbox AS i WHERE i.id IN (
+                    SELECT d.id FROM oncall.alert_inbox AS d WHERE d.done_at < before ORDER BY d.done_at LIMIT most);
+                GET DIAGNOSTICS removed = ROW_COUNT;
             WHEN 'work' THEN
                 DELETE FROM oncall.incident_work AS w WHERE w.work_id IN (
                     SELECT d.work_id FROM oncall.incident_work AS d WHERE d.state = 'done' AND d.done_at < before LIMIT most);

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use oncall_domain::alert::UNREADABLE_SOURCE;
 use oncall_domain::policy::{self, Decision, Route};
 use oncall_domain::retrieval::Retrieval;
 use serde_json::json;
@@ -47,7 +48,10 @@ pub fn decide(id: &str) -> store::Result<(Case, Decision)> {
     let case = incidents::case(id)?;
     let untriaged = || OncallError::NotRoutable { id: id.to_owned(), state: "not triaged".to_owned() };
     let triage = case.triage.as_ref().ok_or_else(untriaged)?;
-    let retrieval = Retrieval { steps: catalogue::steps_of(&case.runbooks)?, ..Retrieval::default() };
+    // For an alert that nobody could read there is no step, whatever was retrieved for the words that say so.
+    let unreadable = case.source.as_deref() == Some(UNREADABLE_SOURCE);
+    let steps = if unreadable { Vec::new() } else { catalogue::steps_of(&case.runbooks)? };
+    let retrieval = Retrieval { steps, ..Retrieval::default() };
     let policies = policies::all()?;
     let decision = policy::decide(&policy::Case {
         triage,

@@ -99,6 +99,8 @@ fn rounded(value: f64) -> Option<AnyNumeric> {
 pub struct Case {
     /// `triaged`, or a state in which it cannot be routed.
     pub state: String,
+    /// The system that sent the alert.
+    pub source: Option<String>,
     /// The alert's severity.
     pub severity: Option<Severity>,
     /// The classification that the retrieved runbook stands for: by it the policy is chosen, never by a model's word.

@@ -63,3 +63,18 @@ CREATE TRIGGER misnamed AFTER INSERT ON alarms FOR EACH ROW EXECUTE FUNCTION onc
 INSERT INTO alarms DEFAULT VALUES;
 DROP TABLE alarms;
 DELETE FROM oncall.alert_inbox;
+
+-- For an alert that nobody could read there is no step, whatever its triage recommends: the same incident, but for its source.
+\getenv runbooks ONCALL_RUNBOOKS
+BEGIN;
+SELECT count(*) > 0 AS loaded FROM oncall.load_runbooks(:'runbooks');
+SELECT incident_id FROM oncall.triage_alert('{"alertname": "PgBouncerPoolExhausted", "severity": "critical", "message": "Connection pool exhaustion: pool_size=50, active=198"}'::jsonb) \gset
+INSERT INTO oncall.incident_audit (incident_id, alert_text, runbook_retrieved, similarity, classification, severity, confidence, state, found_by, triage, recommended_actions, alert)
+SELECT 'INC-unreadable', alert_text, runbook_retrieved, similarity, classification, severity, confidence, state, found_by, triage, recommended_actions, jsonb_set(alert, '{source}', '"pg_oncall"')
+FROM oncall.incident_audit WHERE incident_id = :'incident_id';
+INSERT INTO oncall.incident_step (incident_id, agent, step_no, kind, request, status, outcome, started_at, latency_ms)
+SELECT 'INC-unreadable', agent, step_no, kind, request, status, outcome, started_at, latency_ms FROM oncall.incident_step WHERE incident_id = :'incident_id';
+SELECT routing_decision FROM oncall.route_incident(:'incident_id');
+SELECT routing_decision FROM oncall.route_incident('INC-unreadable');
+SELECT condition FROM oncall.explain_route('INC-unreadable') WHERE NOT pass;
+ROLLBACK;
