@@ -58,7 +58,7 @@ mod fields;
 mod parse;
 mod render;
 #[cfg(test)]
-mod shipped;
+pub(crate) mod shipped;
 #[cfg(test)]
 mod tests;
 mod yaml;

@@ -34,7 +34,7 @@ fn literals(sql: &str) -> Vec<String> {
     found
 }
 
-fn catalogue() -> Catalogue {
+pub(crate) fn catalogue() -> Catalogue {
     let sql = fs::read_to_string(root().join("sql/tools.sql")).unwrap();
     let mut rows = Vec::new();
     for insert in
@@ -52,7 +52,7 @@ fn catalogue() -> Catalogue {
     serde_json::from_value(Value::Array(rows)).unwrap()
 }
 
-fn runbooks() -> Vec<(String, Runbook)> {
+pub(crate) fn runbooks() -> Vec<(String, Runbook)> {
     let catalogue = catalogue();
     let mut files: Vec<_> = fs::read_dir(root().join("runbooks")).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
