@@ -34,8 +34,8 @@ pub enum Breaker {
     Unknown,
 }
 
-/// What may be done without asking (`oncall.autonomy`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// What may be done without asking (`oncall.autonomy`), the strictest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Autonomy {
     /// Nothing: everything escalates.
@@ -216,6 +216,22 @@ impl Decision {
         let actions =
             if route == Route::Autonomous && passed { named(triage, retrieval, policy_version) } else { None };
         Self::of(conditions, actions, policy_version, autonomy)
+    }
+
+    /// The same decision under what holds now, where that is stricter: a switch that was thrown after an incident was
+    /// routed, and before it is treated, counts. It is never laxer than it was.
+    pub fn under(mut self, autonomy: Autonomy, breaker: Breaker) -> Self {
+        let now = [conditions::breaker_closed(breaker), conditions::autonomy_not_off(autonomy)];
+        for condition in now.into_iter().filter(|condition| !condition.pass) {
+            self.route = Route::Escalate;
+            self.actions.clear();
+            match self.conditions.iter_mut().find(|known| known.name == condition.name) {
+                Some(known) => *known = condition,
+                None => self.conditions.push(condition),
+            }
+        }
+        self.autonomy = self.autonomy.min(autonomy);
+        self
     }
 
     fn of(conditions: Vec<Condition>, actions: Option<Vec<Approved>>, policy_version: i64, autonomy: Autonomy) -> Self {

@@ -48,13 +48,14 @@ pub async fn resolve(host: &impl ActingHost, incident: &Incident, limits: &Limit
 async fn notify(host: &impl ActingHost, incident: &Incident, fixed: &Remediation, draft: &Draft) -> Told {
     let now = host.now().await;
     let mut page = paging::page(incident, PageKind::Notice, now);
-    page.title = draft.headline.clone();
+    let dry = incident.decision.autonomy != Autonomy::On;
+    page.title = if dry { format!("[dry run] {}", draft.headline) } else { draft.headline.clone() };
     if let Some(message) = &draft.message {
         page.hypothesis = Some(message.clone());
     }
     page.done = paging::done(&fixed.work);
     page.recommended = paging::follow_ups(&fixed.work);
-    if incident.decision.autonomy != Autonomy::On {
+    if dry {
         // Nothing was done: whoever reads this may want to.
         let planned = paging::named(incident).into_iter();
         page.recommended.extend(planned.map(|step| paging::recommended(incident, step, None)));

@@ -153,7 +153,7 @@ fn actions_are_safe(actions: &[String], retrieval: &Retrieval) -> Condition {
     )
 }
 
-fn breaker_closed(breaker: Breaker) -> Condition {
+pub(super) fn breaker_closed(breaker: Breaker) -> Condition {
     let (value, reason) = match breaker {
         Breaker::Closed => ("closed", "The circuit breaker is closed: the pipeline is healthy."),
         Breaker::Open => {
@@ -167,7 +167,7 @@ fn breaker_closed(breaker: Breaker) -> Condition {
     condition(Rule::BreakerClosed, breaker == Breaker::Closed, value, "closed", reason.to_owned())
 }
 
-fn autonomy_not_off(autonomy: Autonomy) -> Condition {
+pub(super) fn autonomy_not_off(autonomy: Autonomy) -> Condition {
     let reason = match autonomy {
         Autonomy::Off => "oncall.autonomy is off: nothing is done unasked.",
         Autonomy::DryRun => "oncall.autonomy is dry_run: what would be done is recorded and not done.",

@@ -294,7 +294,7 @@ fn may_act(case: &Case) -> bool {
         && actions.iter().all(|text| {
             let times =
                 case.repeats_last_hour.iter().find(|(step, _)| step.as_str() == text).map_or(0, |(_, times)| *times);
-            i64::from(times) + 1 <= i64::from(case.policy.max_repeats_per_hour)
+            times < case.policy.max_repeats_per_hour
         })
 }
 
@@ -466,5 +466,26 @@ fn a_recorded_decision_acts_only_where_every_rule_passed_and_every_action_is_sti
     assert_eq!(recorded(all(), Autonomy::On, &good, &Retrieval::default()).route, Route::Escalate);
     assert_eq!(recorded(all(), Autonomy::On, &triage(0.9, &[]), &catalogue()).route, Route::Escalate);
     let escalated = Decision::recorded(Route::Escalate, all(), 1, Autonomy::On, &good, &catalogue());
+    assert_eq!(escalated.route, Route::Escalate);
+}
+
+#[test]
+fn a_switch_that_is_thrown_after_the_decision_counts_and_one_that_is_released_does_not() {
+    let good = triage(0.9, &["RB-002/analyze"]);
+    let made = || decided(&good);
+    assert_eq!(made().under(Autonomy::On, Breaker::Closed), made());
+    let dry = made().under(Autonomy::DryRun, Breaker::Closed);
+    assert_eq!((dry.route, dry.autonomy, dry.actions.len()), (Route::Autonomous, Autonomy::DryRun, 1));
+    assert_eq!(dry.under(Autonomy::On, Breaker::Closed).autonomy, Autonomy::DryRun, "never laxer than it was");
+    for (autonomy, breaker, rule) in [
+        (Autonomy::Off, Breaker::Closed, Rule::AutonomyNotOff),
+        (Autonomy::On, Breaker::Open, Rule::BreakerClosed),
+        (Autonomy::On, Breaker::Unknown, Rule::BreakerClosed),
+    ] {
+        let stopped = made().under(autonomy, breaker);
+        assert_eq!((stopped.route, stopped.actions.len()), (Route::Escalate, 0));
+        assert_eq!(failed(&stopped), [rule]);
+    }
+    let escalated = decided(&triage(0.1, &["RB-002/analyze"])).under(Autonomy::On, Breaker::Closed);
     assert_eq!(escalated.route, Route::Escalate);
 }

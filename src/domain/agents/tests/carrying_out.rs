@@ -63,6 +63,7 @@ fn under_dry_run_everything_is_looked_at_and_nothing_touched() {
     assert!(!script.ran(Purpose::Guard).is_empty());
     assert!(ends(&resolution).iter().all(|(_, end)| end == "planned"));
     let page = &script.pages()[0];
+    assert!(page.title.starts_with("[dry run] ") && page.done[0].outcome.contains("nothing was touched"));
     assert!(page.recommended.iter().any(|action| action.approve.is_some()), "whoever reads it may want it done");
 }
 
