@@ -29,6 +29,8 @@ pub enum End {
     Planned,
     /// The guard says no: the world is not as the runbook assumes.
     Refused,
+    /// The guard says no since a step before it was carried out: that one was enough.
+    NotNeeded,
     /// It could not even be begun: it does not fit the catalogue, or nobody chose what it leaves open.
     NotBegun,
     /// It failed, or verify says no.
@@ -47,6 +49,7 @@ impl End {
             Self::AlreadySo => "already_so",
             Self::Planned => "planned",
             Self::Refused => "refused",
+            Self::NotNeeded => "not_needed",
             Self::NotBegun => "not_begun",
             Self::Failed => "failed",
             Self::Unknown => "unknown",
@@ -130,6 +133,18 @@ impl Work {
             rollback: None,
             follow_up: None,
             approved_by,
+        }
+    }
+
+    /// The same of a step before which another one was carried out. The remedies of a runbook stand for the same trouble:
+    /// where one has ended it, the guard of the next says no, and nobody has to look.
+    pub(super) fn after_another(self) -> Self {
+        match self.end {
+            End::Refused => {
+                let refusal = self.reason.clone().unwrap_or_default();
+                self.because(End::NotNeeded, format!("A step before it was carried out. {refusal}"))
+            }
+            _ => self,
         }
     }
 

@@ -51,6 +51,7 @@ pub async fn remediate(host: &impl ActingHost, incident: &Incident, limits: &Lim
             Ok(chosen) => carry_out(host, approved, step, &chosen, &incident.catalogue, dry).await,
             Err(reason) => Work::ended(step, approved, End::NotBegun, reason),
         };
+        let done = if work.iter().any(|earlier| earlier.end == End::Done) { done.after_another() } else { done };
         if done.end.is_bad() {
             objection = Some(format!("Step {}: {}", done.step, done.reason.as_deref().unwrap_or(done.end.as_str())));
         }

@@ -75,6 +75,9 @@ fn every_shipped_runbook_fits_the_catalogue_and_its_file_is_named_for_it() {
     }
 }
 
+/// Alerts with two causes that look alike, each with the runbook that has it too: guards tell the causes apart.
+const SHARED: [(&str, &str); 1] = [("PgBouncerPoolExhausted", "RB-001")];
+
 #[test]
 fn no_two_runbooks_share_an_id_a_title_an_incident_type_or_an_alert() {
     let mut seen = BTreeMap::new();
@@ -82,8 +85,9 @@ fn no_two_runbooks_share_an_id_a_title_an_incident_type_or_an_alert() {
         let names = [("id", runbook.id.as_str()), ("title", &runbook.title), ("incident type", &runbook.incident_type)];
         let alerts = runbook.alerts.iter().map(|alert| ("alert", alert.as_str()));
         for (what, name) in names.into_iter().chain(alerts) {
-            let earlier = seen.insert((what, name.to_owned()), file.clone());
-            assert_eq!(earlier, None, "{what} {name} of {file}");
+            let earlier = seen.insert((what, name.to_owned()), runbook.id.clone());
+            let allowed = earlier.as_ref().is_none_or(|first| SHARED.contains(&(name, first.as_str())));
+            assert!(allowed, "{what} {name} of {file} stands in {earlier:?} already");
         }
     }
 }

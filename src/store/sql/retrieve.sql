@@ -35,10 +35,16 @@ WITH candidate AS MATERIALIZED (
     FROM (SELECT *, CASE WHEN builtin_distance OPERATOR(pg_catalog.=) 'NaN' THEN 0 ELSE 1 OPERATOR(pg_catalog.-) builtin_distance END AS builtin_similarity
           FROM (SELECT runbook_id, section, position, coalesce(named, false) AS named, builtin_distance, pod_distance
                 FROM candidate) AS c) AS words
-), top AS MATERIALIZED (
-    SELECT *, pg_catalog.row_number() OVER (ORDER BY named DESC, similarity DESC, runbook_id, position, section) AS place
+), ranked AS MATERIALIZED (
+    -- An alert's name may stand in several runbooks, since one symptom has several causes. The best section of each comes
+    -- first: else the sections of one would fill the places, and the steps of the others would not be on offer.
+    SELECT *, named AND pg_catalog.row_number() OVER (
+        PARTITION BY runbook_id ORDER BY named DESC, similarity DESC, position, section) OPERATOR(pg_catalog.=) 1 AS leads
     FROM scored
-    ORDER BY named DESC, similarity DESC, runbook_id, position, section
+), top AS MATERIALIZED (
+    SELECT *, pg_catalog.row_number() OVER (ORDER BY leads DESC, named DESC, similarity DESC, runbook_id, position, section) AS place
+    FROM ranked
+    ORDER BY leads DESC, named DESC, similarity DESC, runbook_id, position, section
     LIMIT $6
 )
 SELECT pg_catalog.jsonb_build_object(
