@@ -1,8 +1,9 @@
 //! Carries out one step that a person approved.
 
-use super::carry_out::{End, Work, carry_out};
+use super::carry_out::carry_out;
 use super::paging;
 use super::synthesis::remediation_action;
+use super::work::{End, Work};
 use crate::host::ActingHost;
 use crate::incident::Incident;
 use crate::page::PageKind;

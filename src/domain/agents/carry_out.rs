@@ -6,158 +6,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::answer::plain;
-use crate::host::{ActingHost, CallError, ToolCall, ToolOutcome};
-use crate::ids::{StepId, ToolName};
-use crate::policy::{Approved, ApprovedBy};
-use crate::redact::redact_json;
+use super::asking::{figures, holds, told, verified};
+use super::work::{End, Work};
+use crate::host::{ActingHost, ToolCall, ToolOutcome};
+use crate::policy::Approved;
 use crate::runbook::Step;
 use crate::tool::Catalogue;
-
-/// How the work on a step ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum End {
-    /// It was carried out, and verify says yes, or the runbook knows no verify.
-    Done,
-    /// There was nothing to do: the guard says no, since what verify asks for holds already.
-    AlreadySo,
-    /// It would have been carried out; under `dry_run` nothing is.
-    Planned,
-    /// The guard says no: the world is not as the runbook assumes.
-    Refused,
-    /// The guard says no since a step before it was carried out: that one was enough.
-    NotNeeded,
-    /// It could not even be begun: it does not fit the catalogue, or nobody chose what it leaves open.
-    NotBegun,
-    /// It failed, or verify says no.
-    Failed,
-    /// Nobody knows whether it ran, and verify does not say that it did.
-    Unknown,
-    /// A step before it ended badly.
-    NotReached,
-}
-
-impl End {
-    /// As the audit row has it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::AlreadySo => "already_so",
-            Self::Planned => "planned",
-            Self::Refused => "refused",
-            Self::NotNeeded => "not_needed",
-            Self::NotBegun => "not_begun",
-            Self::Failed => "failed",
-            Self::Unknown => "unknown",
-            Self::NotReached => "not_reached",
-        }
-    }
-
-    /// Whether the step may still be wanted, by a person's word.
-    pub(super) fn wants_a_person(self) -> bool {
-        matches!(self, Self::NotBegun | Self::NotReached | Self::Failed)
-    }
-
-    /// Whether a person has to look.
-    pub fn is_bad(self) -> bool {
-        matches!(self, Self::Refused | Self::NotBegun | Self::Failed | Self::Unknown)
-    }
-}
-
-/// What became of one step: what, before, after, and whether it helped.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Work {
-    /// The step.
-    pub step: StepId,
-    /// Its tool.
-    pub tool: ToolName,
-    /// The values it ran with; empty where it was not begun.
-    pub parameters: BTreeMap<String, Value>,
-    /// What it worked on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub target: Option<String>,
-    /// How it ended.
-    pub end: End,
-    /// Why, in sentences, where that needs one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// The runbook's figures before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub before: Option<Value>,
-    /// The same figures afterwards.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<Value>,
-    /// What verify says; none where there is none, or it was not asked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub verified: Option<bool>,
-    /// What the server warned of.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub warnings: Vec<String>,
-    /// How the way back went, where it was taken.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rollback: Option<String>,
-    /// What a person has to do so that it lasts.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub follow_up: Option<String>,
-    /// The person who approved it; none where policy did.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub approved_by: Option<String>,
-}
-
-impl Work {
-    /// The work on a step that ended before it began.
-    pub(super) fn ended(step: &Step, approved: &Approved, end: End, reason: impl ToString) -> Self {
-        Self { end, reason: Some(plain(&reason)), ..Self::begun(step, approved) }
-    }
-
-    fn begun(step: &Step, approved: &Approved) -> Self {
-        let approved_by = match approved.by() {
-            ApprovedBy::Policy(_) => None,
-            ApprovedBy::Person { name, .. } => Some(name.clone()),
-        };
-        Self {
-            step: step.id.clone(),
-            tool: step.tool.clone(),
-            parameters: BTreeMap::new(),
-            target: None,
-            end: End::NotReached,
-            reason: None,
-            before: None,
-            after: None,
-            verified: None,
-            warnings: Vec::new(),
-            rollback: None,
-            follow_up: None,
-            approved_by,
-        }
-    }
-
-    /// The same of a step before which another one was carried out. The remedies of a runbook stand for the same trouble:
-    /// where one has ended it, the guard of the next says no, and nobody has to look.
-    pub(super) fn after_another(self) -> Self {
-        match self.end {
-            End::Refused => {
-                let refusal = self.reason.clone().unwrap_or_default();
-                self.because(End::NotNeeded, format!("A step before it was carried out. {refusal}"))
-            }
-            _ => self,
-        }
-    }
-
-    fn because(mut self, end: End, reason: impl ToString) -> Self {
-        self.end = end;
-        self.reason = Some(plain(&reason));
-        self
-    }
-}
-
-/// How long to wait before each further look, where verify says no: the world needs a moment, above all its statistics.
-const LOOKS: [Duration; 4] =
-    [Duration::from_millis(200), Duration::from_millis(800), Duration::from_secs(2), Duration::from_secs(4)];
 
 /// How long to wait before the figures are taken again: clients that waited need a moment to be served.
 const SETTLE: Duration = Duration::from_secs(1);
@@ -185,6 +42,8 @@ pub(super) async fn carry_out(
             return work
                 .because(End::AlreadySo, format!("The guard says no ({refusal}), and verify says yes already."));
         }
+        // What the runbook would have measured shows why.
+        work.before = figures(host, step).await;
         return work.because(End::Refused, format!("The guard says no: {refusal}."));
     }
     work.before = figures(host, step).await;
@@ -271,52 +130,6 @@ impl Trouble {
     }
 }
 
-/// What the server says of a failure, as one sentence, with the hint that tells which GRANT is missing.
-pub(super) fn told(outcome: &ToolOutcome) -> String {
-    match outcome {
-        ToolOutcome::Done { .. } => "it was carried out".to_owned(),
-        ToolOutcome::Unknown { reason } => reason.clone(),
-        ToolOutcome::Failed { sqlstate, message, detail, hint } => {
-            let more = [("", detail), ("hint: ", hint)];
-            let more = more.iter().filter_map(|(name, text)| Some(format!("; {name}{}", text.as_ref()?)));
-            format!("{message} ({sqlstate}){}", more.collect::<String>())
-        }
-    }
-}
-
-/// Ask a query of a step; none where it has none, an error that says why it is no yes.
-pub(super) async fn holds(
-    host: &impl ActingHost,
-    query: Result<Option<ToolCall>, CallError>,
-) -> Option<Result<(), String>> {
-    let query = match query {
-        Ok(query) => query?,
-        Err(error) => return Some(Err(plain(&error))),
-    };
-    let outcome = host.run_tool(&query).await;
-    Some(match &outcome {
-        _ if outcome.is_true() => Ok(()),
-        ToolOutcome::Done { rows, .. } => {
-            let rows = Value::from(rows.iter().take(3).map(redact_json).collect::<Vec<_>>());
-            Err(plain(&format!("it gave {rows}")))
-        }
-        ToolOutcome::Failed { .. } | ToolOutcome::Unknown { .. } => Err(plain(&told(&outcome))),
-    })
-}
-
-/// Verify, looking again a few times.
-async fn verified(host: &impl ActingHost, step: &Step) -> Option<Result<(), String>> {
-    let mut answer = holds(host, ToolCall::verify(step)).await?;
-    for wait in LOOKS {
-        if answer.is_ok() {
-            break;
-        }
-        host.pause(wait).await;
-        answer = holds(host, ToolCall::verify(step)).await?;
-    }
-    Some(answer)
-}
-
 /// Take the way back, if the runbook knows one; how it went.
 async fn roll_back(host: &impl ActingHost, step: &Step, action: &ToolCall, catalogue: &Catalogue) -> Option<String> {
     match ToolCall::rollback(step, action, catalogue) {
@@ -328,20 +141,4 @@ async fn roll_back(host: &impl ActingHost, step: &Step, action: &ToolCall, catal
             ToolOutcome::Unknown { reason } => plain(&format!("unknown: {reason}")),
         }),
     }
-}
-
-/// The figures of a step. That they cannot be taken is a figure too, and holds nothing up.
-async fn figures(host: &impl ActingHost, step: &Step) -> Option<Value> {
-    let call = match ToolCall::measure(step) {
-        Ok(call) => call?,
-        Err(error) => return Some(json!({ "error": plain(&error) })),
-    };
-    Some(match host.run_tool(&call).await {
-        ToolOutcome::Done { rows, .. } => match rows.first() {
-            Some(row) if row.to_string().len() <= 2000 => redact_json(row),
-            Some(_) => json!({ "error": "the measure gives more than 2,000 bytes" }),
-            None => json!({ "error": "the measure gives no row" }),
-        },
-        outcome => json!({ "error": plain(&told(&outcome)) }),
-    })
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::Limits;
 use super::answer::{NoAnswer, ask, plain, short};
-use super::carry_out::told;
+use super::asking::told;
 use super::offers::{Offers, described, offers};
 use crate::host::{ActingHost, ChatRequest, ToolOutcome};
 use crate::incident::Incident;

@@ -26,6 +26,17 @@ pub async fn escalate(host: &impl ActingHost, incident: &Incident) -> Resolution
     Resolution::escalated(incident, why.join(" "), found, Told { page: page.kind, title: page.title, sinks })
 }
 
+/// Page an incident whose treatment ended the worker again and again. It asks the world for nothing but the outbox: what
+/// it does not do cannot be what ended the worker.
+pub async fn give_up(host: &impl ActingHost, incident: &Incident) -> Resolution {
+    let host = host.branch("escalation");
+    let page = paging::page(incident, PageKind::Escalation, host.now().await).clean();
+    let sinks = host.deliver(&page).await;
+    let why: Vec<&str> = incident.decision.objections().collect();
+    let told = Told { page: page.kind, title: page.title, sinks };
+    Resolution::escalated(incident, why.join(" "), Found::default(), told)
+}
+
 /// Page an incident that was to be handled without a person and was not: with what was done, what was seen, and the
 /// steps that the world is ready for.
 pub(super) async fn escalate_after(

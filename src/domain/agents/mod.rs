@@ -10,6 +10,7 @@
 
 mod answer;
 mod approved;
+mod asking;
 mod carry_out;
 mod diagnostics;
 mod escalation;
@@ -23,15 +24,16 @@ mod synthesis;
 #[cfg(test)]
 mod tests;
 pub mod triage;
+mod work;
 
 pub use approved::{ApprovalOutcome, carry_out_approved};
-pub use carry_out::{End, Work};
 pub use diagnostics::{Found, Look};
-pub use escalation::escalate;
+pub use escalation::{escalate, give_up};
 pub use remediation::Remediation;
 pub use resolve::{resolve, treat};
 pub use synthesis::Resolution;
 pub use triage::{TriageSettings, triage};
+pub use work::{End, Work};
 
 /// What an agent may spend on a question to the model.
 pub type Limits = TriageSettings;

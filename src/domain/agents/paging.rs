@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::carry_out::Work;
 use super::diagnostics::Found;
+use super::work::Work;
 use crate::host::Metric;
 use crate::ids::StepId;
 use crate::incident::Incident;

@@ -8,8 +8,10 @@ use serde_json::Value;
 
 use super::Limits;
 use super::answer::{NoAnswer, ask};
-use super::carry_out::{End, Work, carry_out, holds};
+use super::asking::holds;
+use super::carry_out::carry_out;
 use super::open::{Choice, choice_schema, open_parameters};
+use super::work::{End, Work};
 use crate::host::{ActingHost, ChatRequest, ToolCall};
 use crate::ids::StepId;
 use crate::incident::Incident;

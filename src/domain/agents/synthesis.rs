@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::carry_out::{End, Work};
 use super::diagnostics::Found;
 use super::notification::Draft;
 use super::remediation::Remediation;
+use super::work::{End, Work};
 use crate::ids::StepId;
 use crate::incident::Incident;
 use crate::page::PageKind;

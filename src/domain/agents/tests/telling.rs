@@ -79,7 +79,9 @@ fn an_incident_of_which_nothing_is_known_but_its_alert_is_paged() {
         "its treatment ended the worker 3 times".to_owned(),
     );
     let script = Script::builtin(|_, _| panic!("there is no tool to run"));
-    let resolution = script.treat(&incident);
+    let resolution = script.run(give_up(&script, &incident));
+    let calls: Vec<Key> = script.world.order.borrow().clone();
+    assert_eq!(calls, [("escalation", 0), ("escalation", 1)], "the time and the page, and nothing that could fail");
     let page = &script.pages()[0];
     assert_eq!((page.kind, page.severity), (PageKind::Escalation, Some(Severity::P1)));
     assert!(page.reasons[0].reason.contains("ended the worker 3 times"));
