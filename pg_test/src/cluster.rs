@@ -227,7 +227,7 @@ fn end_of(log: &str) -> String {
 }
 
 /// A port that nobody listens on now.
-fn free_port() -> Result<u16> {
+pub(crate) fn free_port() -> Result<u16> {
     let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| Ok(listener.local_addr()?.port()));
     port.doing(|| "find a free port".into())
 }

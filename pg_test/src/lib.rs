@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod demo;
 pub mod error;
 pub mod evaluate;
+pub mod lab;
 pub mod llama;
 pub mod place;
 pub mod process;

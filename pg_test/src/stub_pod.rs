@@ -4,7 +4,7 @@
 //! first steps that the prompt shows. Loopback, a free port, one thread a connection, HTTP/1.1 with keep-alive, and no
 //! framework, so that a benchmark measures what it is pointed at.
 
-mod http;
+pub(crate) mod http;
 mod reply;
 
 use std::collections::{HashMap, VecDeque};

@@ -1,6 +1,6 @@
 //! The operating system's packages: what is missing is seen from files, and installed by apt.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{Server, names, tools};
@@ -10,19 +10,38 @@ use crate::process::{on_path, run, step, succeeds};
 
 /// What apt runs as root: `$@` are the packages.
 ///
-/// Installing Debian's server would also create a cluster `main` and start it. Nobody asked us for one, so creation is
-/// switched off while we install, and the switch is taken away again.
+/// Installing Debian's server would also create a cluster `main` and start it, and the daemons that the tests start
+/// for themselves would be started as services, now and at each boot. Nobody asked us for that: all of it is switched
+/// off while we install, and the switches are taken away again. A `policy-rc.d` that is there already stays as it is.
 const INSTALL: &str = r#"
 set -e
 dir=/etc/postgresql-common/createcluster.d
+policy=/usr/sbin/policy-rc.d
 [ -d $dir ] || made=yes
+[ -e $policy ] || ours=yes
+trap 'rm -f $dir/pg_oncall.conf
+      [ -z "$made" ] || rmdir --ignore-fail-on-non-empty $dir
+      [ -z "$ours" ] || rm -f $policy' EXIT
 mkdir -p $dir
 echo "create_main_cluster = off" > $dir/pg_oncall.conf
-trap 'rm -f $dir/pg_oncall.conf; [ -z "$made" ] || rmdir --ignore-fail-on-non-empty $dir' EXIT
+[ -z "$ours" ] || { echo "exit 101" | sed "1i #!/bin/sh" > $policy; chmod 755 $policy; }
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
 apt-get install -y -qq --no-install-recommends "$@"
+for package in "$@"; do
+    case $package in
+        pgbouncer | prometheus | prometheus-*) update-rc.d "$package" disable > /dev/null ;;
+    esac
+done
 "#;
+
+/// The daemons of an alert's way, with what the tests want each for. Their programs have the packages' names.
+const DAEMONS: [(&str, &str); 4] = [
+    ("pgbouncer", "the pool that an incident exhausts"),
+    ("prometheus", "notices it"),
+    ("prometheus-alertmanager", "sends the webhook"),
+    ("prometheus-postgres-exporter", "measures, for Prometheus"),
+];
 
 /// Installs what is missing and gives the Postgres to build for.
 pub fn install_missing(place: &Place) -> Result<Server> {
@@ -69,7 +88,12 @@ fn missing(place: &Place, server: Option<&Server>) -> Vec<(String, &'static str)
         }
     };
     let major = server.map_or(15, |server| server.major);
+    let contrib = server.is_none_or(|server| {
+        server.bindir.join("pgbench").exists() && server.sharedir.join("extension/dblink.control").exists()
+    });
     need(server.is_some_and(Server::has_programs), &format!("postgresql-{major}"), "the server");
+    // Debian's server has them; where they are a package of their own, that is it.
+    need(contrib, "postgresql-contrib", "dblink and pgbench");
     need(server.is_some_and(Server::has_headers), &format!("postgresql-server-dev-{major}"), "its headers");
     let cron = server.is_some_and(|server| server.sharedir.join("extension/pg_cron.control").exists());
     need(cron, &format!("postgresql-{major}-cron"), "pg_cron, for chores on a schedule");
@@ -79,7 +103,17 @@ fn missing(place: &Place, server: Option<&Server>) -> Vec<(String, &'static str)
         need(on_path("pkg-config"), "pkg-config", "finds OpenSSL when cargo-pgrx is built");
         need(has_openssl_headers(), "libssl-dev", "OpenSSL's headers, for cargo-pgrx");
     }
+    for (program, why) in DAEMONS {
+        need(daemon(program).is_some(), program, why);
+    }
     missing
+}
+
+/// Where a daemon's program is: `/usr/sbin` need not be on a person's path.
+pub fn daemon(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let dirs = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/bin".into()]);
+    dirs.map(|dir| dir.join(program)).find(|program| program.is_file())
 }
 
 /// libclang and the headers that come with the compiler, where Debian, and `LIBCLANG_PATH`, put them.

@@ -82,7 +82,7 @@ impl Response {
 }
 
 /// Read one request; nothing where the client has closed.
-pub(super) fn read(reader: &mut impl BufRead) -> io::Result<Option<Recorded>> {
+pub(crate) fn read(reader: &mut impl BufRead) -> io::Result<Option<Recorded>> {
     let mut line = String::new();
     if reader.read_line(&mut line)? == 0 {
         return Ok(None);

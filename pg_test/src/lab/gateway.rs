@@ -1,0 +1,128 @@
+//! The double of a webhook gateway: it takes what a monitoring system posts, and puts it into the inbox, untouched.
+//!
+//! A real one would sit in front of Postgres and do no more than this. It is the only part of an alert's way here that
+//! does not come from a package.
+
+use std::io::{BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Instant;
+
+use postgres::NoTls;
+use serde_json::Value;
+
+use super::site::GATEWAY;
+use crate::cluster::Cluster;
+use crate::error::{Doing, Result};
+use crate::stub_pod::http;
+
+/// What a sender has to present.
+pub(super) const TOKEN: &str = "not-a-secret-either";
+
+/// A body that came, and what became of it.
+#[derive(Debug, Clone)]
+pub struct Received {
+    /// When it came.
+    pub at: Instant,
+    /// The body, as the sender wrote it.
+    pub body: Value,
+    /// The status that the sender got: 200 once the row is committed, 503 when it could not be.
+    pub status: u16,
+}
+
+/// The running gateway. It stops when dropped.
+#[derive(Debug)]
+pub struct Gateway {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    socket: PathBuf,
+    server_port: u16,
+    database: String,
+    received: Mutex<Vec<Received>>,
+    stopping: AtomicBool,
+}
+
+impl Gateway {
+    /// Listen on a free port of the loopback, and insert as the role `alert_gateway` of this database.
+    pub fn start(cluster: &Cluster, database: &str) -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").doing(|| "listen on the loopback".into())?;
+        let address = listener.local_addr().doing(|| "ask a socket for its address".into())?;
+        let shared = Arc::new(Shared {
+            socket: cluster.dir().to_path_buf(),
+            server_port: cluster.port(),
+            database: database.to_owned(),
+            received: Mutex::default(),
+            stopping: AtomicBool::new(false),
+        });
+        let accepting = shared.clone();
+        let accept = move || {
+            for stream in listener.incoming().flatten() {
+                if accepting.stopping.load(Ordering::SeqCst) {
+                    return;
+                }
+                let shared = accepting.clone();
+                // A sender that goes away in the middle sends again.
+                let _ = thread::Builder::new().name("gateway-connection".into()).spawn(move || serve(stream, &shared));
+            }
+        };
+        thread::Builder::new().name("gateway".into()).spawn(accept).doing(|| "start a thread".into())?;
+        Ok(Self { address, shared })
+    }
+
+    /// Where Alertmanager posts to.
+    pub fn url(&self) -> String {
+        format!("http://{}/alertmanager", self.address)
+    }
+
+    /// What has come so far, in the order of arrival.
+    pub fn received(&self) -> Vec<Received> {
+        lock(&self.shared.received).clone()
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.shared.stopping.store(true, Ordering::SeqCst);
+        // Wakes the accepting thread, which then sees the flag.
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Answer the requests of one connection until its sender closes it.
+fn serve(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let mut stream = stream;
+    while let Some(request) = http::read(&mut reader)? {
+        let at = Instant::now();
+        let known = request.header("authorization") == Some(format!("Bearer {TOKEN}").as_str());
+        let source = request.path.trim_start_matches('/').to_owned();
+        let body = request.json();
+        let status = match known {
+            false => 401,
+            // The sender repeats what got a 5xx, and drops what got a 4xx.
+            true => insert(shared, &source, &body).map_or(503, |()| 200),
+        };
+        lock(&shared.received).push(Received { at, body, status });
+        write!(stream, "HTTP/1.1 {status} -\r\nContent-Length: 0\r\n\r\n")?;
+    }
+    Ok(())
+}
+
+fn insert(shared: &Shared, source: &str, body: &Value) -> Result<()> {
+    let mut config = postgres::Config::new();
+    config.host_path(&shared.socket).port(shared.server_port).user(GATEWAY).dbname(&shared.database);
+    let mut client = config.connect(NoTls)?;
+    client.execute("INSERT INTO oncall.alert_inbox (source, payload) VALUES ($1, $2)", &[&source, body])?;
+    Ok(())
+}
