@@ -240,14 +240,14 @@ INSERT INTO oncall.tool (name, kind, summary, template, parameters, builtin) VAL
    "setting": {"type": "enum", "values": ["default_pool_size", "min_pool_size", "reserve_pool_size", "max_db_connections", "max_user_connections", "max_client_conn", "query_wait_timeout"]}}$json$, true),
 
 ('cancel_query', 'remediation',
- 'Cancel the statement that a client''s session runs, if it has run this long. The transaction of that client fails.',
+ 'Cancel the statement that a client''s session runs, if it has run this long. The transaction of that client fails. Needs pg_signal_backend, or membership in the session''s role.',
  $sql$SELECT a.pid, pg_catalog.pg_cancel_backend(a.pid) FROM pg_catalog.pg_stat_activity AS a
  WHERE a.pid = {pid} AND a.backend_type = 'client backend' AND a.state = 'active'
    AND a.query_start < pg_catalog.statement_timestamp() - {min_runtime}::pg_catalog.interval$sql$,
  $json${"pid": {"type": "integer", "min": 1, "max": 2147483647}, "min_runtime": {"type": "interval", "min": "1 s", "max": "1 d"}}$json$, true),
 
 ('terminate_root_blocker', 'remediation',
- 'End the one session that holds the locks most others wait for. Its transaction is rolled back and its client loses the connection.',
+ 'End the one session that holds the locks most others wait for. Its transaction is rolled back and its client loses the connection. Needs pg_signal_backend, or membership in the session''s role.',
  $sql$WITH worst AS MATERIALIZED (
    SELECT r.pid FROM oncall.root_blockers() AS r JOIN pg_catalog.pg_stat_activity AS a ON a.pid = r.pid
    WHERE a.backend_type = 'client backend' AND a.pid <> pg_catalog.pg_backend_pid()
@@ -257,18 +257,19 @@ INSERT INTO oncall.tool (name, kind, summary, template, parameters, builtin) VAL
  $json${"min_waiters": {"type": "integer", "min": 1, "max": 1000}, "min_wait": {"type": "interval", "min": "1 s", "max": "1 d"}}$json$, true),
 
 ('terminate_idle_in_transaction', 'remediation',
- 'End client sessions of this database that sit idle inside a transaction. Their transactions are rolled back and their clients lose the connection.',
+ 'End client sessions of this database that sit idle inside a transaction. Their transactions are rolled back and their clients lose the connection. A superuser''s are left alone. Needs pg_signal_backend, or membership in the sessions'' roles.',
  $sql$WITH idle AS MATERIALIZED (
    SELECT a.pid FROM pg_catalog.pg_stat_activity AS a
    WHERE a.datname = pg_catalog.current_database() AND a.backend_type = 'client backend'
      AND a.state LIKE 'idle in transaction%' AND a.pid <> pg_catalog.pg_backend_pid()
      AND a.state_change < pg_catalog.statement_timestamp() - {min_idle}::pg_catalog.interval
+     AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.oid = a.usesysid AND r.rolsuper)
    ORDER BY a.xact_start LIMIT {max_sessions})
  SELECT i.pid, pg_catalog.pg_terminate_backend(i.pid) FROM idle AS i$sql$,
  $json${"min_idle": {"type": "interval", "min": "10 s", "max": "1 d"}, "max_sessions": {"type": "integer", "min": 1, "max": 1000}}$json$, true),
 
 ('terminate_oldest_snapshot', 'remediation',
- 'End the one client session whose snapshot is oldest and holds vacuum back. Its transaction is rolled back and its client loses the connection.',
+ 'End the one client session whose snapshot is oldest and holds vacuum back. Its transaction is rolled back and its client loses the connection. Needs pg_signal_backend, or membership in the session''s role.',
  $sql$WITH oldest AS MATERIALIZED (
    SELECT h.pid FROM oncall.snapshot_holders() AS h JOIN pg_catalog.pg_stat_activity AS a ON a.pid = h.pid
    WHERE h.kind = 'session' AND a.backend_type = 'client backend' AND h.xid_age >= {min_xid_age}
