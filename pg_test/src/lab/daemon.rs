@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::cluster::free_port;
 use crate::error::{Doing, Error, Result};
 use crate::place::{Account, Scratch};
 use crate::setup::packages;
@@ -35,6 +36,12 @@ pub(super) fn write(account: &Account, path: &Path, text: &str) -> Result<()> {
     file.and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()))
         .doing(|| format!("write {}", path.display()))?;
     account.give(path)
+}
+
+/// Start a daemon on a free port. Between the look for one and the start somebody else may take it: then on another.
+pub(super) fn on_a_free_port(start: impl Fn(u16) -> Result<Daemon>) -> Result<(Daemon, u16)> {
+    let attempt = || free_port().and_then(|port| Ok((start(port)?, port)));
+    attempt().or_else(|_| attempt()).or_else(|_| attempt())
 }
 
 impl Daemon {

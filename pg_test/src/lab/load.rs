@@ -21,6 +21,12 @@ impl Load {
         Self::start(cluster, "127.0.0.1", bouncer.port(), clients, script)
     }
 
+    /// Through the pool as well, but these begin a transaction and go to sleep: each holds a server connection, and does
+    /// nothing with it.
+    pub fn idle_in_transaction(bouncer: &PgBouncer, cluster: &Cluster, clients: u32) -> Result<Self> {
+        Self::through(bouncer, cluster, clients, "BEGIN;\nSELECT 1;\n\\sleep 1000 s\nCOMMIT;\n")
+    }
+
     /// Straight to the server.
     pub fn on(cluster: &Cluster, clients: u32, script: &str) -> Result<Self> {
         Self::start(cluster, &cluster.dir().display().to_string(), cluster.port(), clients, script)

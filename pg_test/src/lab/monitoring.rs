@@ -6,7 +6,7 @@ use super::daemon::{self, Daemon};
 use super::gateway::{Gateway, TOKEN};
 use super::http;
 use super::site::{DATABASE, MONITOR};
-use crate::cluster::{Cluster, free_port};
+use crate::cluster::Cluster;
 use crate::error::Result;
 use crate::place::Scratch;
 
@@ -27,9 +27,9 @@ pub struct Monitoring {
 impl Monitoring {
     /// Start the chain in front of a gateway. It looks once a second, where production would look once in 15.
     pub fn start(cluster: &Cluster, gateway: &Gateway) -> Result<Self> {
-        let (exporter, measured) = exporter(cluster)?;
-        let (alertmanager, alerts) = alertmanager(cluster, gateway)?;
-        let (prometheus, rules) = prometheus(cluster, measured, alerts)?;
+        let (exporter, measured) = daemon::on_a_free_port(|port| exporter(cluster, port))?;
+        let (alertmanager, alerts) = daemon::on_a_free_port(|port| alertmanager(cluster, gateway, port))?;
+        let (prometheus, rules) = daemon::on_a_free_port(|port| prometheus(cluster, measured, alerts, port))?;
         Ok(Self { prometheus: rules, alertmanager: alerts, _daemons: [prometheus, alertmanager, exporter] })
     }
 
@@ -49,9 +49,9 @@ impl Monitoring {
     }
 }
 
-fn exporter(cluster: &Cluster) -> Result<(Daemon, u16)> {
+fn exporter(cluster: &Cluster, port: u16) -> Result<Daemon> {
     let account = &cluster.tree().place.account;
-    let (scratch, port) = (Scratch::new(account)?, free_port()?);
+    let scratch = Scratch::new(account)?;
     let queries = scratch.path().join("queries.yaml");
     daemon::write(account, &queries, QUERIES)?;
     let mut command = daemon::command(account, "prometheus-postgres-exporter")?;
@@ -62,12 +62,12 @@ fn exporter(cluster: &Cluster) -> Result<(Daemon, u16)> {
     );
     command.env("DATA_SOURCE_NAME", source).arg(format!("--web.listen-address=127.0.0.1:{port}"));
     command.arg(format!("--extend.query-path={}", queries.display()));
-    Ok((Daemon::start("postgres_exporter", command, scratch, || http::answers(port, "/"))?, port))
+    Daemon::start("postgres_exporter", command, scratch, || http::answers(port, "/"))
 }
 
-fn alertmanager(cluster: &Cluster, gateway: &Gateway) -> Result<(Daemon, u16)> {
+fn alertmanager(cluster: &Cluster, gateway: &Gateway, port: u16) -> Result<Daemon> {
     let account = &cluster.tree().place.account;
-    let (scratch, port) = (Scratch::new(account)?, free_port()?);
+    let scratch = Scratch::new(account)?;
     let config = scratch.path().join("alertmanager.yaml");
     let text = format!(
         "route: {{receiver: pg_oncall, group_by: [alertname, database], group_wait: 1s, group_interval: 1s, repeat_interval: 1m}}
@@ -84,12 +84,12 @@ receivers:
     command.arg(format!("--storage.path={}", scratch.path().join("data").display()));
     // No cluster of alertmanagers: it would listen on every address.
     command.arg(format!("--web.listen-address=127.0.0.1:{port}")).arg("--cluster.listen-address=");
-    Ok((Daemon::start("alertmanager", command, scratch, || http::answers(port, "/-/ready"))?, port))
+    Daemon::start("alertmanager", command, scratch, || http::answers(port, "/-/ready"))
 }
 
-fn prometheus(cluster: &Cluster, exporter: u16, alertmanager: u16) -> Result<(Daemon, u16)> {
+fn prometheus(cluster: &Cluster, exporter: u16, alertmanager: u16, port: u16) -> Result<Daemon> {
     let account = &cluster.tree().place.account;
-    let (scratch, port) = (Scratch::new(account)?, free_port()?);
+    let scratch = Scratch::new(account)?;
     let (config, rules) = (scratch.path().join("prometheus.yaml"), scratch.path().join("rules.yaml"));
     let text = format!(
         "global: {{scrape_interval: 1s, evaluation_interval: 1s}}
@@ -105,5 +105,5 @@ scrape_configs: [{{job_name: postgres, static_configs: [{{targets: ['127.0.0.1:{
     command.arg(format!("--config.file={}", config.display()));
     command.arg(format!("--storage.tsdb.path={}", scratch.path().join("data").display()));
     command.arg(format!("--web.listen-address=127.0.0.1:{port}"));
-    Ok((Daemon::start("prometheus", command, scratch, || http::answers(port, "/-/ready"))?, port))
+    Daemon::start("prometheus", command, scratch, || http::answers(port, "/-/ready"))
 }

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use postgres::{Client, NoTls, SimpleQueryMessage};
 
 use super::daemon::{self, Daemon};
-use crate::cluster::{Cluster, free_port};
+use crate::cluster::Cluster;
 use crate::error::Result;
 use crate::place::Scratch;
 
@@ -44,38 +44,8 @@ pub struct Pool {
 impl PgBouncer {
     /// Pool this database of the cluster for the role `app`: transaction pooling, this many server connections.
     pub fn start(cluster: &Cluster, database: &str, pool_size: u32) -> Result<Self> {
-        let account = &cluster.tree().place.account;
-        let scratch = Scratch::new(account)?;
-        let port = free_port()?;
-        let users = scratch.path().join("users");
-        let names = [ADMIN, STATS, super::site::APP];
-        daemon::write(account, &users, &names.map(|user| format!("\"{user}\" \"{PASSWORD}\"\n")).concat())?;
-        let settings = format!(
-            "[databases]
-{database} = host={socket} port={server_port} dbname={database}
-
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = {port}
-unix_socket_dir =
-auth_type = scram-sha-256
-auth_file = {users}
-admin_users = {ADMIN}
-stats_users = {STATS}
-pool_mode = transaction
-default_pool_size = {pool_size}
-max_client_conn = 500
-",
-            socket = cluster.dir().display(),
-            server_port = cluster.port(),
-            users = users.display(),
-        );
-        let ini = scratch.path().join("pgbouncer.ini");
-        daemon::write(account, &ini, &settings)?;
-        let mut command = daemon::command(account, "pgbouncer")?;
-        command.arg(&ini);
-        let ready = || TcpStream::connect(("127.0.0.1", port)).is_ok();
-        Ok(Self { port, _daemon: Daemon::start("pgbouncer", command, scratch, ready)? })
+        let (daemon, port) = daemon::on_a_free_port(|port| launch(cluster, database, pool_size, port))?;
+        Ok(Self { port, _daemon: daemon })
     }
 
     /// Where it listens, on 127.0.0.1.
@@ -132,4 +102,36 @@ max_client_conn = 500
         config.host("127.0.0.1").port(self.port).user(user).password(PASSWORD).dbname(database);
         Ok(config.connect(NoTls)?)
     }
+}
+
+fn launch(cluster: &Cluster, database: &str, pool_size: u32, port: u16) -> Result<Daemon> {
+    let account = &cluster.tree().place.account;
+    let scratch = Scratch::new(account)?;
+    let (users, ini) = (scratch.path().join("users"), scratch.path().join("pgbouncer.ini"));
+    let names = [ADMIN, STATS, super::site::APP];
+    daemon::write(account, &users, &names.map(|user| format!("\"{user}\" \"{PASSWORD}\"\n")).concat())?;
+    let settings = format!(
+        "[databases]
+{database} = host={socket} port={server_port} dbname={database}
+
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+unix_socket_dir =
+auth_type = scram-sha-256
+auth_file = {users}
+admin_users = {ADMIN}
+stats_users = {STATS}
+pool_mode = transaction
+default_pool_size = {pool_size}
+max_client_conn = 500
+",
+        socket = cluster.dir().display(),
+        server_port = cluster.port(),
+        users = users.display(),
+    );
+    daemon::write(account, &ini, &settings)?;
+    let mut command = daemon::command(account, "pgbouncer")?;
+    command.arg(&ini);
+    Daemon::start("pgbouncer", command, scratch, || TcpStream::connect(("127.0.0.1", port)).is_ok())
 }
