@@ -29,7 +29,7 @@ pub struct Site {
 impl Site {
     /// Start one whose autonomy is `on`: pg_oncall acts.
     pub fn start(options: Options) -> Result<Self> {
-        let options = options.set("max_connections", "250").set("oncall.autonomy", "on");
+        let options = options.set("max_connections", "250").set("oncall.autonomy", "on").workers();
         let site = Self { cluster: Cluster::start(&options)? };
         site.cluster.psql(&format!("CREATE DATABASE {DATABASE}"))?;
         let mut client = site.client()?;
