@@ -58,6 +58,13 @@ GRANT UPDATE (keep) ON oncall.retention TO oncall_admin;
 GRANT EXECUTE ON FUNCTION
     oncall.keep_health_snapshot(), oncall.apply_retention(integer), oncall.schedule_health_snapshot(text), oncall.schedule_retention(text)
     TO oncall_admin;
+-- Where pages go is the admin's. The URL of a sink may be a secret, so others see the rest of its row.
+GRANT SELECT (name, format, min_severity, kinds, enabled, note) ON oncall.sink TO oncall_reader;
+GRANT SELECT, DELETE ON oncall.sink TO oncall_admin;
+GRANT INSERT (name, format, url, secret_file, min_severity, kinds, enabled, note),
+      UPDATE (name, format, url, secret_file, min_severity, kinds, enabled, note) ON oncall.sink TO oncall_admin;
+GRANT SELECT ON oncall.delivery, oncall.dead_letters TO oncall_reader;
+GRANT EXECUTE ON FUNCTION oncall.send_test_page(text), oncall.page_incident(text, text), oncall.redeliver(bigint) TO oncall_operator, oncall_admin;
 
 -- What the tools' templates call, as the roles that tools run as.
 GRANT USAGE ON SCHEMA oncall TO oncall_executor, oncall_observer;

@@ -50,6 +50,8 @@ pub enum OncallError {
     MixedModels { found: String, expected: String },
     #[error("the embedding model failed: {}", redact(&.0.to_string()).as_str())]
     Embedding(ModelError),
+    #[error("the sink cannot be used: {reason}")]
+    Sink { reason: String },
     #[error("oncall.{setting} cannot be used: {reason}")]
     Setting { setting: &'static str, reason: String },
     #[error("rows of {table} are never changed")]
@@ -81,6 +83,7 @@ impl OncallError {
             | Self::ToolShape { .. }
             | Self::Tool(_)
             | Self::Unplanned { .. }
+            | Self::Sink { .. }
             | Self::Argument { .. } => Code::ERRCODE_INVALID_PARAMETER_VALUE,
             Self::NoSuchIncident { .. } | Self::NotOnOffer { .. } => Code::ERRCODE_NO_DATA_FOUND,
             // By this code clients know that to try again may help.
@@ -155,6 +158,10 @@ impl OncallError {
             Self::WrongDimension { .. } | Self::MixedModels { .. } => {
                 "Re-embed the runbooks with the model in use, column and index included: SELECT * FROM oncall.reembed_runbooks()"
             }
+            Self::Sink { reason } if reason.contains("is not allowed") => {
+                "Add the host, and the addresses that it resolves to, to oncall.allowed_hosts, if pages may go there."
+            }
+            Self::Sink { .. } => "What a sink looks like: \\d+ oncall.sink",
             Self::Embedding(ModelError::NotAllowed { .. }) => {
                 "Add the host, and the addresses that it resolves to, to oncall.allowed_hosts, if data may go there."
             }

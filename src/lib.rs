@@ -16,8 +16,10 @@ mod error;
 mod host;
 mod pod;
 mod routing;
+mod secrets;
 #[allow(dead_code, reason = "the desks that use all of it come one by one")]
 mod settings;
+mod sinks;
 mod store;
 mod triaging;
 #[allow(dead_code, reason = "the desks that use all of it come one by one")]
@@ -38,9 +40,21 @@ pgrx::extension_sql_file!(
 pgrx::extension_sql_file!("../sql/metrics.sql", name = "metrics", requires = ["inbox"]);
 pgrx::extension_sql_file!("../sql/health.sql", name = "health", requires = ["metrics"]);
 pgrx::extension_sql_file!(
+    "../sql/delivery.sql",
+    name = "delivery",
+    requires = [
+        "health",
+        api::sinks::check_sink,
+        api::sinks::send_test_page,
+        api::sinks::page_incident,
+        api::workers::wake_pump,
+        api::workers::wake
+    ]
+);
+pgrx::extension_sql_file!(
     "../sql/guards.sql",
     name = "guards",
-    requires = ["health", api::guards::refuse_change, api::workers::wake_pump, api::workers::wake]
+    requires = ["delivery", api::guards::refuse_change, api::workers::wake_pump, api::workers::wake]
 );
 pgrx::extension_sql_file!(
     "../sql/functions.sql",

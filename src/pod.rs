@@ -1,9 +1,7 @@
 //! The model pods of this session: made of the settings, kept from call to call, asked on the helper thread.
 
 use std::cell::RefCell;
-use std::fs;
-use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::Duration;
 
 use oncall_domain::host::{ChatAnswer, ChatRequest, ModelError};
@@ -11,6 +9,7 @@ use oncall_model::egress::AllowedHosts;
 use oncall_model::{ApiKey, Dialect, Kind, Pod, PodSettings, Question, Timeouts};
 
 use crate::backend;
+use crate::secrets;
 use crate::settings;
 
 /// What must be the same for a kept pod to serve the next call. The key is among it: a rotated one takes effect.
@@ -107,17 +106,8 @@ fn pod(kept: &'static std::thread::LocalKey<Kept>, url: String, model: String) -
 /// The key, read anew for each call so that it can be rotated. No error names the file: only superusers may know it.
 fn api_key() -> Result<Option<ApiKey>, ModelError> {
     let Some(file) = settings::api_key_file() else { return Ok(None) };
-    let cannot =
-        |error: io::Error| unreachable(format!("the file of oncall.api_key_file cannot be read: {}", error.kind()));
-    // Looked at before it is opened: to open a pipe would wait for a writer, and nobody could end that.
-    let about = fs::metadata(&file).map_err(cannot)?;
-    if !about.is_file() {
-        return Err(unreachable("oncall.api_key_file names no file".to_owned()));
-    }
-    if about.permissions().mode() & 0o077 != 0 {
-        return Err(unreachable("the file of oncall.api_key_file is open to others: chmod 0600".to_owned()));
-    }
-    let text = fs::read_to_string(&file).map_err(cannot)?;
+    let text = secrets::read(Path::new(&file))
+        .map_err(|error| unreachable(format!("the file of oncall.api_key_file {error}")))?;
     ApiKey::new(&text).map(Some).map_err(|error| unreachable(format!("the file of oncall.api_key_file: {error}")))
 }
 

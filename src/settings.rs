@@ -48,6 +48,7 @@ static EMBEDDING_MODEL: Text = Text::new(Some(c"builtin"));
 static QUERY_PREFIX: Text = Text::new(Some(c""));
 static PASSAGE_PREFIX: Text = Text::new(Some(c""));
 static API_KEY_FILE: Text = Text::new(Some(c""));
+static SECRET_DIRECTORY: Text = Text::new(Some(c""));
 static ALLOWED_HOSTS: Text = Text::new(Some(c"localhost, 127.0.0.0/8, ::1"));
 static STRUCTURED_DIALECT: GucSetting<DialectSetting> = GucSetting::<DialectSetting>::new(DialectSetting::JsonSchema);
 static REQUEST_TIMEOUT_MS: GucSetting<i32> = GucSetting::<i32>::new(30_000);
@@ -55,6 +56,7 @@ static MAX_TOKENS: GucSetting<i32> = GucSetting::<i32>::new(1024);
 static PROMPT_TOKENS: GucSetting<i32> = GucSetting::<i32>::new(6000);
 static TOP_K: GucSetting<i32> = GucSetting::<i32>::new(5);
 static AUTONOMY: GucSetting<AutonomySetting> = GucSetting::<AutonomySetting>::new(AutonomySetting::DryRun);
+static DELIVERY_TIMEOUT_MS: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 static DEDUP_WINDOW_S: GucSetting<i32> = GucSetting::<i32>::new(3600);
 static WORKERS: GucSetting<bool> = GucSetting::<bool>::new(true);
 static MAX_MODEL_CALLS: GucSetting<i32> = GucSetting::<i32>::new(32);
@@ -120,6 +122,14 @@ pub fn define() {
         c"Mode 0600, owned by the server's user. The key itself never stands in a setting, a log or a view.",
         &API_KEY_FILE,
         GucContext::Suset,
+        GucFlags::SUPERUSER_ONLY,
+    );
+    text(
+        c"oncall.secret_directory",
+        c"Where the files are that oncall.sink.secret_file names; empty for nowhere.",
+        c"Each file has mode 0600 and holds one secret. Whoever may write sinks may have any of them sent to an allowed host.",
+        &SECRET_DIRECTORY,
+        GucContext::Sighup,
         GucFlags::SUPERUSER_ONLY,
     );
     text(
@@ -201,6 +211,16 @@ pub fn define() {
 }
 
 fn define_workers() {
+    GucRegistry::define_int_guc(
+        c"oncall.delivery_timeout",
+        c"How long one attempt to send a page may take.",
+        c"A receiver that takes longer has perhaps got the page; it is sent again with the same idempotency key.",
+        &DELIVERY_TIMEOUT_MS,
+        100,
+        300_000,
+        GucContext::Sighup,
+        GucFlags::UNIT_MS,
+    );
     GucRegistry::define_bool_guc(
         c"oncall.workers",
         c"Whether background workers are at work.",
@@ -273,6 +293,11 @@ pub fn api_key_file() -> Option<String> {
     Some(text(&API_KEY_FILE)).filter(|file| !file.is_empty())
 }
 
+/// Where the secrets of sinks are; empty for nowhere.
+pub fn secret_directory() -> String {
+    text(&SECRET_DIRECTORY)
+}
+
 /// The list of hosts that may be contacted, as written.
 pub fn allowed_hosts() -> String {
     text(&ALLOWED_HOSTS)
@@ -315,6 +340,11 @@ pub fn autonomy() -> Autonomy {
         AutonomySetting::DryRun => Autonomy::DryRun,
         AutonomySetting::On => Autonomy::On,
     }
+}
+
+/// How long one attempt to send a page may take.
+pub fn delivery_timeout() -> Duration {
+    Duration::from_millis(DELIVERY_TIMEOUT_MS.get().unsigned_abs().into())
 }
 
 /// How long an open incident waits for repeats of its fingerprint, in seconds.

@@ -14,6 +14,7 @@ pub mod place;
 pub mod process;
 pub mod setup;
 pub mod stub_pod;
+pub mod stub_sink;
 pub mod verify;
 
 pub use cluster::{Cluster, Options};

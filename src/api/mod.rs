@@ -7,6 +7,7 @@ pub mod inbox;
 pub mod incidents;
 pub mod people;
 pub mod runbooks;
+pub mod sinks;
 pub mod workers;
 
 /// The schema of these functions, declared for pgrx; `sql/roles.sql` makes it, before anything that lies in it.

@@ -8,6 +8,7 @@
 pub mod agents;
 pub mod alert;
 pub mod builtin;
+pub mod delivery;
 mod fnv;
 pub mod host;
 pub mod ids;

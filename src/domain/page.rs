@@ -1,7 +1,7 @@
 //! A page: what a person is told about an incident, in one piece and in no sink's format.
 //!
 //! It carries everything that an engineer needs at night: what came in, what it was taken for and why, what was done
-//! or what to type next. The formats of the sinks word it.
+//! or what to type next. The formats of [`crate::delivery`] word it.
 
 use std::collections::BTreeMap;
 

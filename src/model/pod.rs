@@ -5,16 +5,16 @@ use std::time::Instant;
 
 use oncall_domain::host::{ChatAnswer, ModelError};
 use serde_json::Value;
-use ureq::Agent;
 use ureq::http::{HeaderValue, Uri};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
 
+use crate::agent;
 use crate::call::{Call, Line};
 use crate::chat::{self, Question};
-use crate::egress::{self, Guard, Refused};
+use crate::egress::{self, Refused};
 use crate::embedding::{self, Embeddings, Kind};
 use crate::fault;
-use crate::settings::{PodSettings, Timeouts};
+use crate::settings::PodSettings;
 
 /// Why settings make no pod. A host that is not allowed is none of these: that shows when it is called.
 #[derive(Debug, thiserror::Error)]
@@ -37,9 +37,6 @@ pub enum SetUpError {
 
 /// The most bytes of an answer for each embedded text: 8192 numbers of up to 32 characters.
 const EMBEDDING_BYTES: u64 = 256 * 1024;
-
-/// The size of each of a connection's two buffers, bytes. ureq's own are 128 kB, which 32 calls in flight would feel.
-const BUFFER: usize = 16 * 1024;
 
 /// The most idle connections that are kept: as many as a pump has calls in flight.
 const IDLE_CONNECTIONS: usize = 32;
@@ -185,23 +182,7 @@ impl Pod {
 }
 
 fn connect(settings: &PodSettings, tls: &TlsConfig) -> Line {
-    let Timeouts { resolve, connect, send, response, body, total } = settings.timeouts;
-    let config = Agent::config_builder()
-        .user_agent(concat!("pg_oncall/", env!("CARGO_PKG_VERSION")))
-        .accept("application/json")
-        .tls_config(tls.clone())
-        .input_buffer_size(BUFFER)
-        .output_buffer_size(BUFFER)
-        .max_idle_connections(IDLE_CONNECTIONS)
-        .max_idle_connections_per_host(IDLE_CONNECTIONS)
-        .timeout_resolve(Some(resolve))
-        .timeout_connect(Some(connect))
-        .timeout_send_request(Some(send))
-        .timeout_send_body(Some(send))
-        .timeout_recv_response(Some(response))
-        .timeout_recv_body(Some(body))
-        .timeout_global(Some(total));
-    Line::new(Guard::new(settings.allowed.clone()).agent(config))
+    Line::new(agent::connect(settings.allowed.clone(), settings.timeouts, tls.clone(), IDLE_CONNECTIONS))
 }
 
 fn authorities(pem: &[u8]) -> Result<RootCerts, SetUpError> {

@@ -56,7 +56,7 @@ fn backoff(failed: u32) -> Duration {
 }
 
 /// `Retry-After` in either form of RFC 9110 section 10.2.3: seconds, or a date.
-fn wait_for(text: &str, now: Timestamp) -> Option<Duration> {
+pub(crate) fn wait_for(text: &str, now: Timestamp) -> Option<Duration> {
     let text = text.trim();
     if let Ok(seconds) = text.parse::<u32>() {
         return Some(Duration::from_secs(seconds.into()));

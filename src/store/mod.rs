@@ -3,6 +3,7 @@
 pub mod catalogue;
 pub mod chores;
 pub mod inbox;
+pub mod deliveries;
 pub mod incidents;
 pub mod journal;
 pub mod measurements;

@@ -7,14 +7,18 @@ use futures::future::LocalBoxFuture;
 use super::chores;
 use super::guarded::Guarded;
 use super::intake;
+use super::postman;
 use super::reactor::Reactor;
 
 /// A desk: its name, and its loop.
 type Desk = (&'static str, fn(Reactor) -> LocalBoxFuture<'static, ()>);
 
 /// Every desk. A new one is a line here.
-const DESKS: &[Desk] =
-    &[("intake", |reactor| Box::pin(intake::run(reactor))), ("chores", |reactor| Box::pin(chores::run(reactor)))];
+const DESKS: &[Desk] = &[
+    ("intake", |reactor| Box::pin(intake::run(reactor))),
+    ("postman", |reactor| Box::pin(postman::run(reactor))),
+    ("chores", |reactor| Box::pin(chores::run(reactor))),
+];
 
 /// How long a desk that failed stays empty at first; each further failure doubles it.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);

@@ -7,5 +7,6 @@ mod guarded;
 mod intake;
 pub mod launcher;
 mod pool;
+mod postman;
 mod pump;
 pub mod reactor;

@@ -30,7 +30,7 @@ impl Recorded {
 
 /// What to send, and how.
 #[derive(Debug, Default)]
-pub(super) struct Exchange {
+pub(crate) struct Exchange {
     pub response: Response,
     pub before_head: Duration,
     pub mid_body: Duration,
@@ -39,7 +39,7 @@ pub(super) struct Exchange {
 
 /// A response, whole.
 #[derive(Debug)]
-pub(super) struct Response {
+pub(crate) struct Response {
     pub status: u16,
     pub header: Option<(&'static str, String)>,
     pub content_type: &'static str,
