@@ -67,3 +67,7 @@ ALTER TABLE oncall.inference_audit_log ENABLE ALWAYS TRIGGER append_only_truncat
 ALTER TABLE oncall.inference_audit_log_default ENABLE ALWAYS TRIGGER append_only_truncate;
 ALTER TABLE oncall.router_policy ENABLE ALWAYS TRIGGER append_only;
 ALTER TABLE oncall.router_policy ENABLE ALWAYS TRIGGER append_only_truncate;
+
+CREATE TRIGGER wake_pump AFTER INSERT ON oncall.incident_work
+    FOR EACH STATEMENT EXECUTE FUNCTION oncall_internal.wake_pump();
+COMMENT ON TRIGGER wake_pump ON oncall.incident_work IS 'The workers look as soon as the transaction has committed';

@@ -44,6 +44,7 @@ CREATE TABLE oncall.incident_audit (
     acknowledged_at       timestamptz,
     approvals             jsonb,
     handled_at            timestamptz,
+    escalation            text,
     resolution            text,
     resolved_by           name,
     closed_at             timestamptz,
@@ -77,6 +78,7 @@ COMMENT ON COLUMN oncall.incident_audit.autonomy IS 'oncall.autonomy at the time
 COMMENT ON COLUMN oncall.incident_audit.reasons IS 'Every condition of the decision, its value, its bound, pass or fail';
 COMMENT ON COLUMN oncall.incident_audit.acknowledged_by IS 'The person who has it';
 COMMENT ON COLUMN oncall.incident_audit.approvals IS 'What people decided on its steps: which step, approved or rejected, by whom, when, and why';
+COMMENT ON COLUMN oncall.incident_audit.escalation IS 'Why a person was paged, if one was: by the router''s decision, or since the work went badly';
 COMMENT ON COLUMN oncall.incident_audit.resolution IS 'What a person said when resolving it';
 COMMENT ON COLUMN oncall.incident_audit.resolved_by IS 'The person who resolved it; NULL when its sender did';
 COMMENT ON COLUMN oncall.incident_audit.closed_at IS 'When it was resolved or expired; repeats join an incident that is not closed';
@@ -133,6 +135,8 @@ CREATE TABLE oncall.incident_work (
     detail      jsonb,
     state       text NOT NULL DEFAULT 'queued' CHECK (state IN ('queued', 'running', 'held', 'done', 'given_up')),
     attempts    integer NOT NULL DEFAULT 0,
+    steps_seen  integer NOT NULL DEFAULT 0,
+    was_held    boolean NOT NULL DEFAULT false,
     not_before  timestamptz,
     queued_at   timestamptz NOT NULL DEFAULT pg_catalog.now(),
     started_at  timestamptz,
@@ -148,7 +152,9 @@ COMMENT ON COLUMN oncall.incident_work.incident_id IS 'No foreign key: incidents
 COMMENT ON COLUMN oncall.incident_work.purpose IS 'treat: triage and route what is not yet, then act or page; approved_step: carry out what a person approved';
 COMMENT ON COLUMN oncall.incident_work.detail IS 'What it is about beside the incident: the approval';
 COMMENT ON COLUMN oncall.incident_work.state IS 'queued, running; held until not_before by a maintenance window; done; given_up when it ended the pump again and again';
-COMMENT ON COLUMN oncall.incident_work.attempts IS 'How often it was begun: counted before it begins, so that what kills the pump is noticed';
+COMMENT ON COLUMN oncall.incident_work.attempts IS 'How often it was begun without getting further: counted before it begins, so that what kills the pump is noticed';
+COMMENT ON COLUMN oncall.incident_work.steps_seen IS 'How long the incident''s journal was when it was last begun: by it one that gets further is told from one that does not';
+COMMENT ON COLUMN oncall.incident_work.was_held IS 'A maintenance window holds it back once';
 
 SELECT pg_catalog.pg_extension_config_dump('oncall.incident_work', '');
 SELECT pg_catalog.pg_extension_config_dump('oncall.incident_work_work_id_seq', '');

@@ -10,19 +10,17 @@
 use pgrx::prelude::*;
 
 mod api;
-#[allow(dead_code, unused_imports, reason = "the desks that use all of it come one by one")]
 mod backend;
 mod error;
 mod host;
+mod journaled;
 mod pod;
 mod routing;
 mod secrets;
-#[allow(dead_code, reason = "the desks that use all of it come one by one")]
 mod settings;
 mod sinks;
 mod store;
 mod triaging;
-#[allow(dead_code, reason = "the desks that use all of it come one by one")]
 mod worker;
 
 pgrx::pg_module_magic!(name, version);

@@ -39,17 +39,26 @@ pub fn embedding_model() -> String {
 
 /// Ask the chat model; [`ModelError::NoPod`] when the builtin triage is the model.
 pub fn chat(request: &ChatRequest) -> Result<ChatAnswer, ModelError> {
-    let (url, model) = settings::chat_pod().ok_or(ModelError::NoPod)?;
-    let pod = pod(&CHAT, url, model)?;
     let request = request.clone();
-    on_helper(&CHAT, pod, move |pod| pod.chat(&Question::from(&request)))
+    on_helper(&CHAT, for_chat()?, move |pod| pod.chat(&Question::from(&request)))
 }
 
 /// Embed texts by the pod; [`ModelError::NoPod`] when the builtin embedder is the model.
 pub fn embed(texts: Vec<String>, kind: Kind, dimension: Option<usize>) -> Result<Vec<Vec<f32>>, ModelError> {
+    on_helper(&EMBEDDING, for_embeddings()?, move |pod| pod.embed(&texts, kind, dimension))
+        .map(|embeddings| embeddings.vectors)
+}
+
+/// The pod that chats, made ready on the main thread: what asks it may run on any.
+pub fn for_chat() -> Result<Pod, ModelError> {
+    let (url, model) = settings::chat_pod().ok_or(ModelError::NoPod)?;
+    pod(&CHAT, url, model)
+}
+
+/// The pod that embeds, likewise.
+pub fn for_embeddings() -> Result<Pod, ModelError> {
     let (url, model) = settings::embedding_pod().ok_or(ModelError::NoPod)?;
-    let pod = pod(&EMBEDDING, url, model)?;
-    on_helper(&EMBEDDING, pod, move |pod| pod.embed(&texts, kind, dimension)).map(|embeddings| embeddings.vectors)
+    pod(&EMBEDDING, url, model)
 }
 
 fn on_helper<T: Send + 'static>(

@@ -57,6 +57,8 @@ static PROMPT_TOKENS: GucSetting<i32> = GucSetting::<i32>::new(6000);
 static TOP_K: GucSetting<i32> = GucSetting::<i32>::new(5);
 static AUTONOMY: GucSetting<AutonomySetting> = GucSetting::<AutonomySetting>::new(AutonomySetting::DryRun);
 static DELIVERY_TIMEOUT_MS: GucSetting<i32> = GucSetting::<i32>::new(10_000);
+static ACTION_TIMEOUT_S: GucSetting<i32> = GucSetting::<i32>::new(1800);
+static QUERY_TIMEOUT_MS: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 static DEDUP_WINDOW_S: GucSetting<i32> = GucSetting::<i32>::new(3600);
 static WORKERS: GucSetting<bool> = GucSetting::<bool>::new(true);
 static MAX_MODEL_CALLS: GucSetting<i32> = GucSetting::<i32>::new(32);
@@ -250,6 +252,26 @@ fn define_workers() {
         GucFlags::default(),
     );
     GucRegistry::define_int_guc(
+        c"oncall.action_timeout",
+        c"How long a remediation may take.",
+        c"An index on a large table takes its time; what takes longer is ended, and what it left behind is removed.",
+        &ACTION_TIMEOUT_S,
+        1,
+        24 * 3600,
+        GucContext::Sighup,
+        GucFlags::UNIT_S,
+    );
+    GucRegistry::define_int_guc(
+        c"oncall.query_timeout",
+        c"How long a guard, a verify, a measure or a diagnostic may take.",
+        c"",
+        &QUERY_TIMEOUT_MS,
+        10,
+        600_000,
+        GucContext::Sighup,
+        GucFlags::UNIT_MS,
+    );
+    GucRegistry::define_int_guc(
         c"oncall.poll_interval",
         c"How often the background worker looks for work by itself.",
         c"A commit that concerns it wakes it at once; this is the net below.",
@@ -370,4 +392,14 @@ pub fn max_executors() -> usize {
 /// How long a desk waits for a wake-up before it looks by itself.
 pub fn poll_interval() -> Duration {
     Duration::from_millis(POLL_INTERVAL_MS.get().unsigned_abs().into())
+}
+
+/// How long a remediation may take.
+pub fn action_timeout() -> Duration {
+    Duration::from_secs(ACTION_TIMEOUT_S.get().unsigned_abs().into())
+}
+
+/// How long a tool that only looks may take.
+pub fn query_timeout() -> Duration {
+    Duration::from_millis(QUERY_TIMEOUT_MS.get().unsigned_abs().into())
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 
+use oncall_domain::host::ModelError;
 use oncall_domain::ids::RunbookId;
 use oncall_domain::retrieval::Retrieval;
 use oncall_domain::runbook::Step;
@@ -146,4 +147,15 @@ pub fn foreign_embedding(model: &str) -> Result<Option<String>> {
 /// The length of the vectors in the column `embedding`.
 pub fn embedding_dimension() -> Result<usize> {
     Ok(statement!("embedding_dimension").ask(&[])?.unwrap_or(0))
+}
+
+/// The length that a query's vector by `model` must have, if it can be compared with those of the catalogue at all.
+pub fn comparable_with(model: &str) -> Result<std::result::Result<usize, ModelError>> {
+    if let Some(found) = foreign_embedding(model)? {
+        let reason = format!(
+            "the runbooks are embedded by {found}, the queries by {model}: run SELECT * FROM oncall.reembed_runbooks()"
+        );
+        return Ok(Err(ModelError::Unusable { reason }));
+    }
+    Ok(Ok(embedding_dimension()?))
 }

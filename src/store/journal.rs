@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use pgvector::Vector;
+use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Result, jsonb, reals, statement};
+use super::{Result, jsonb, reals, statement, writing};
 
 /// One entry of the journal.
 #[derive(Debug)]
@@ -99,5 +100,40 @@ pub fn record_inference(inference: Inference<'_>) -> Result<()> {
         tokens(inference.tokens_out).into(),
         (inference.latency.as_secs_f64() * 1000.0).into(),
     ])?;
+    Ok(())
+}
+
+/// One entry of an incident's journal, as it lies there.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Written {
+    /// Who called.
+    pub agent: String,
+    /// The place among that agent's calls, from 1.
+    pub step_no: i32,
+    /// What was called.
+    pub kind: String,
+    /// What was asked.
+    pub request: Value,
+    /// `intent`, `done`, `failed` or `unknown`.
+    pub status: String,
+    /// What came of it; none as long as nobody knows.
+    pub outcome: Option<Value>,
+}
+
+/// The journal of an incident, in no order.
+pub fn steps(incident: &str) -> Result<Vec<Written>> {
+    Ok(statement!("steps").ask(&[incident.into()])?.unwrap_or_default())
+}
+
+/// Write down that an action is about to begin. Committed before it does, so that no action is ever forgotten.
+pub fn record_intent(incident: &str, agent: &str, step: i32, kind: &str, request: &Value) -> Result<()> {
+    statement!("record_intent").write(&[incident.into(), agent.into(), step.into(), kind.into(), jsonb(request)?])?;
+    Ok(())
+}
+
+/// Complete an intent by what came of it: `done`, `failed` or `unknown`.
+pub fn complete_intent(incident: &str, agent: &str, step: i32, status: &str, outcome: &Value) -> Result<()> {
+    let args = &[incident.into(), agent.into(), step.into(), status.into(), jsonb(outcome)?];
+    writing(|| statement!("complete_intent").write(args))?;
     Ok(())
 }

@@ -2,8 +2,9 @@
 
 pub mod catalogue;
 pub mod chores;
-pub mod inbox;
 pub mod deliveries;
+pub mod dossier;
+pub mod inbox;
 pub mod incidents;
 pub mod journal;
 pub mod measurements;

@@ -35,7 +35,6 @@ pub fn policy_in_force(id: &str) -> Result<Policy> {
 
 /// An approval as the workers find it when they begin.
 #[derive(Debug, Deserialize)]
-#[allow(dead_code, reason = "for the treatment of an approved step")]
 pub struct Taken {
     /// `used` when it holds, and then [`approval`](Self::approval) is there; else why it does not: `expired`, `rejected`, `withdrawn`.
     pub state: Option<String>,
@@ -44,7 +43,6 @@ pub struct Taken {
 }
 
 /// Use an approval up, as its step begins: in the transaction that begins it. Taken again after a crash, it is the same.
-#[allow(dead_code, reason = "for the treatment of an approved step")]
 pub fn take_approval(approval: i64) -> Result<Taken> {
     Ok(statement!("take_approval").tell(&[approval.into()])?.unwrap_or(Taken { state: None, approval: None }))
 }

@@ -9,6 +9,7 @@ use super::guarded::Guarded;
 use super::intake;
 use super::postman;
 use super::reactor::Reactor;
+use super::treatment;
 
 /// A desk: its name, and its loop.
 type Desk = (&'static str, fn(Reactor) -> LocalBoxFuture<'static, ()>);
@@ -16,6 +17,7 @@ type Desk = (&'static str, fn(Reactor) -> LocalBoxFuture<'static, ()>);
 /// Every desk. A new one is a line here.
 const DESKS: &[Desk] = &[
     ("intake", |reactor| Box::pin(intake::run(reactor))),
+    ("treatment", |reactor| Box::pin(treatment::run(reactor))),
     ("postman", |reactor| Box::pin(postman::run(reactor))),
     ("chores", |reactor| Box::pin(chores::run(reactor))),
 ];

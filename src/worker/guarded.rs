@@ -56,7 +56,8 @@ impl<T> Future for Guarded<T> {
     }
 }
 
-fn said(panic: &(dyn Any + Send)) -> String {
+/// What a panic says: an error of Postgres by its message, else the panic's own words.
+pub fn said(panic: &(dyn Any + Send)) -> String {
     if let Some(caught) = panic.downcast_ref::<CaughtError>() {
         let error = SqlError::from(caught);
         return format!("{} ({})", error.message, error.sqlstate());

@@ -125,11 +125,6 @@ impl Reactor {
         self.answered.set(self.core.wakes.rung.get());
     }
 
-    /// Wake whoever waits for a wake-up, as a commit does: for one desk that has work for another.
-    pub fn poke(&self) {
-        self.core.wakes.ring();
-    }
-
     /// The next time that the latch is set, as it is when a dynamic worker ends.
     pub async fn worker_ended(&self) {
         let _counted = Counted::new(&self.core, "a command");

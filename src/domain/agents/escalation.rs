@@ -6,7 +6,9 @@ use super::remediation::Remediation;
 use super::synthesis::{Resolution, Told};
 use crate::host::ActingHost;
 use crate::incident::Incident;
-use crate::page::{Evidence, PageKind};
+use crate::page::{Evidence, Page, PageKind};
+
+use jiff::Timestamp;
 
 /// Page what the router escalated. The page waits for nothing: what the diagnostics see goes into the audit row
 /// afterwards.
@@ -26,15 +28,9 @@ pub async fn escalate(host: &impl ActingHost, incident: &Incident) -> Resolution
     Resolution::escalated(incident, why.join(" "), found, Told { page: page.kind, title: page.title, sinks })
 }
 
-/// Page an incident whose treatment ended the worker again and again. It asks the world for nothing but the outbox: what
-/// it does not do cannot be what ended the worker.
-pub async fn give_up(host: &impl ActingHost, incident: &Incident) -> Resolution {
-    let host = host.branch("escalation");
-    let page = paging::page(incident, PageKind::Escalation, host.now().await).clean();
-    let sinks = host.deliver(&page).await;
-    let why: Vec<&str> = incident.decision.objections().collect();
-    let told = Told { page: page.kind, title: page.title, sinks };
-    Resolution::escalated(incident, why.join(" "), Found::default(), told)
+/// The page of an incident that nobody could treat: what is there, and nothing that a host would have to be asked for.
+pub fn last_resort(incident: &Incident, now: Timestamp) -> Page {
+    paging::page(incident, PageKind::Escalation, now).clean()
 }
 
 /// Page an incident that was to be handled without a person and was not: with what was done, what was seen, and the

@@ -28,7 +28,7 @@ mod work;
 
 pub use approved::{ApprovalOutcome, carry_out_approved};
 pub use diagnostics::{Found, Look};
-pub use escalation::{escalate, give_up};
+pub use escalation::{escalate, last_resort};
 pub use remediation::Remediation;
 pub use resolve::{resolve, treat};
 pub use synthesis::Resolution;

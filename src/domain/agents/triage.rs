@@ -57,7 +57,7 @@ pub async fn triage(host: &impl Host, alert: &Alert, settings: &TriageSettings) 
 }
 
 /// What of the alert is looked up, without secrets: it goes to the pod and into the journal.
-fn query(alert: &Alert) -> Redacted {
+pub fn query(alert: &Alert) -> Redacted {
     redact(&alert.query_text()).cut(QUERY_TOKENS * BYTES_PER_TOKEN)
 }
 

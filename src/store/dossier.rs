@@ -1,0 +1,111 @@
+//! An incident as the workers find it, and how their part ends.
+
+use jiff::Timestamp;
+use oncall_domain::alert::Alert;
+use oncall_domain::incident::Incident;
+use oncall_domain::policy::{Autonomy, Condition, Decision, Route};
+use oncall_domain::retrieval::{Retrieval, Retrieved};
+use oncall_domain::triage::Triage;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Result, catalogue, jsonb, statement, writing};
+use crate::error::OncallError;
+
+/// What is kept of an incident.
+#[derive(Debug, Deserialize)]
+pub struct Dossier {
+    /// As `incident_audit.state` has it.
+    pub state: String,
+    /// The alert as normalised, secrets redacted.
+    pub alert: Alert,
+    /// When it was opened.
+    pub created_at: Timestamp,
+    triage: Option<Triage>,
+    route: Option<Route>,
+    conditions: Option<Vec<Condition>>,
+    autonomy: Option<Autonomy>,
+    policy_version: Option<i64>,
+    sections: Vec<Retrieved>,
+}
+
+impl Dossier {
+    /// Whether its sender, a person or time has closed it.
+    pub fn is_closed(&self) -> bool {
+        self.state == "resolved" || self.state == "expired"
+    }
+
+    /// The incident as its agents see it, with the steps and the tools of now; none before it is routed.
+    pub fn incident(self, id: &str) -> Result<Option<Incident>> {
+        let (Some(triage), Some(route)) = (self.triage, self.route) else { return Ok(None) };
+        let mut runbooks = Vec::new();
+        for section in &self.sections {
+            if !runbooks.contains(&section.runbook_id) {
+                runbooks.push(section.runbook_id.clone());
+            }
+        }
+        let steps = catalogue::steps_of(&runbooks)?;
+        let retrieval = Retrieval { sections: self.sections, steps, runner_up: None };
+        let decision = Decision::recorded(
+            route,
+            self.conditions.unwrap_or_default(),
+            self.policy_version.unwrap_or_default(),
+            self.autonomy.unwrap_or(Autonomy::Off),
+            &triage,
+            &retrieval,
+        );
+        Ok(Some(Incident {
+            id: id.to_owned(),
+            opened_at: self.created_at,
+            alert: self.alert,
+            triage,
+            retrieval,
+            decision,
+            catalogue: catalogue::tools()?,
+        }))
+    }
+}
+
+/// What is kept of an incident.
+pub fn read(id: &str) -> Result<Dossier> {
+    statement!("dossier").ask(&[id.into()])?.ok_or_else(|| OncallError::NoSuchIncident { id: id.to_owned() })
+}
+
+/// When the maintenance window ends that covers an incident now, in seconds since the epoch.
+pub fn window_of(id: &str) -> Result<Option<f64>> {
+    statement!("window_of").ask(&[id.into()])
+}
+
+/// What the workers add to the audit row.
+#[derive(Debug, Default)]
+pub struct Handled<'a> {
+    /// What was done.
+    pub remediation_action: Option<&'a Value>,
+    /// What was found.
+    pub diagnostics: Option<&'a Value>,
+    /// Who was told.
+    pub notification: Option<&'a Value>,
+    /// Why a person was paged.
+    pub escalation: Option<&'a str>,
+}
+
+/// The workers have done their part.
+pub fn record_handled(id: &str, handled: &Handled<'_>) -> Result<()> {
+    let value = |value: Option<&Value>| value.map(|value| pgrx::JsonB(value.clone()));
+    let args = &[
+        id.into(),
+        value(handled.remediation_action).into(),
+        value(handled.diagnostics).into(),
+        value(handled.notification).into(),
+        handled.escalation.map(str::to_owned).into(),
+    ];
+    writing(|| statement!("record_handled").write(args))?;
+    Ok(())
+}
+
+/// An incident that the workers give up is a person's, whatever was decided: that is its decision if it had none.
+pub fn record_given_up(id: &str, decision: &Decision) -> Result<()> {
+    let args = &[id.into(), jsonb(&decision.conditions)?];
+    writing(|| statement!("record_given_up").write(args))?;
+    Ok(())
+}

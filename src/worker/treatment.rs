@@ -1,0 +1,144 @@
+//! The desk at which incidents are treated: many at once, each a conversation of agents with the world.
+//!
+//! An incident is triaged and routed here when it came by the inbox, and by its caller when it came by a function. Then
+//! its agents act, or page. No transaction is open while any of them waits.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures::channel::mpsc::{UnboundedSender, unbounded};
+use futures::future::select;
+use futures::{FutureExt, StreamExt};
+use oncall_domain::redact::redact;
+
+use super::conversation;
+use super::guarded::said;
+use super::host::Halt;
+use super::reactor::Reactor;
+use super::targets::Targets;
+use crate::backend::{abandon_transaction, transaction};
+use crate::settings;
+use crate::store::work::{self, Work};
+
+/// How often a piece of work is begun without getting any further. Then a person hears of it instead.
+const ATTEMPTS: i32 = 3;
+
+/// The most incidents under treatment. Each holds some tens of kilobytes; model calls have a limit of their own.
+const MOST: usize = 1000;
+
+/// The desk: what its conversations share.
+#[derive(Clone)]
+struct Desk {
+    reactor: Reactor,
+    targets: Targets,
+    /// How many are under treatment.
+    busy: Rc<Cell<usize>>,
+    /// Those that ended without a word: the event loop dropped them for a bug.
+    fallen: Rc<RefCell<Vec<Work>>>,
+    /// Tells the desk that a seat is free.
+    freed: UnboundedSender<()>,
+}
+
+/// Treat what is queued, for ever.
+pub async fn run(reactor: Reactor) {
+    let (freed, mut seats) = unbounded();
+    let desk = Desk { reactor, targets: Targets::default(), busy: Rc::default(), fallen: Rc::default(), freed };
+    // There is one pump a database, so what is running was another's, or this desk's before it fell.
+    while let Err(error) = transaction(work::reclaim) {
+        pgrx::warning!("pg_oncall: the work of an earlier pump cannot be taken up yet: {error}");
+        desk.reactor.sleep(Duration::from_secs(1)).await;
+    }
+    loop {
+        for work in desk.fallen.take() {
+            desk.set_back(&work, "its conversation left a transaction open and was ended");
+        }
+        let room = i32::try_from(MOST - desk.busy.get().min(MOST)).unwrap_or(0);
+        match transaction(|| work::claim(room)) {
+            Ok(claimed) => claimed.into_iter().for_each(|work| desk.begin(work)),
+            // A lock that somebody holds: at the next look, and not at once.
+            Err(error) => pgrx::debug1!("pg_oncall: no work can be claimed: {error}"),
+        }
+        let woken = pin!(desk.reactor.woken(settings::poll_interval()));
+        select(woken, seats.next()).await;
+        while seats.try_recv().is_ok() {}
+    }
+}
+
+impl Desk {
+    fn begin(&self, work: Work) {
+        if work.attempts > ATTEMPTS {
+            self.give_up(&work, "it was begun three times, and the workers ended each time before it got any further");
+            return;
+        }
+        self.busy.set(self.busy.get() + 1);
+        let name = format!("{} ({})", work.incident, work.purpose.as_str());
+        let desk = self.clone();
+        self.reactor.spawn(name, async move { desk.treat(work).await }.boxed_local());
+    }
+
+    async fn treat(self, work: Work) {
+        let mut seat = Seat { desk: self.clone(), work: Some(work.clone()) };
+        let conversation = conversation::hold(self.reactor.clone(), self.targets.clone(), work.clone());
+        let ended = AssertUnwindSafe(conversation).catch_unwind().await;
+        seat.work = None;
+        if let Err(payload) = ended {
+            // It may have unwound out of the middle of one, which the next would trip over.
+            abandon_transaction();
+            self.interrupted(&work, payload);
+        }
+    }
+
+    /// A conversation ended by unwinding: by a halt of its host, an SQL error, or a bug.
+    fn interrupted(&self, work: &Work, payload: Box<dyn Any + Send>) {
+        match payload.downcast::<Halt>() {
+            Ok(halt) if halt.is_final() => self.give_up(work, &halt.to_string()),
+            Ok(halt) => self.set_back(work, &halt.to_string()),
+            Err(payload) => self.set_back(work, &said(payload.as_ref())),
+        }
+    }
+
+    /// Try it again a little later, or give it up.
+    fn set_back(&self, work: &Work, reason: &str) {
+        if work.attempts >= ATTEMPTS {
+            return self.give_up(work, reason);
+        }
+        let reason = redact(reason);
+        pgrx::log!("pg_oncall: {}: set back: {}", work.incident, reason.as_str());
+        let delay_s = f64::from(work.attempts);
+        if let Err(error) = transaction(|| work::retry(work.id, delay_s, reason.as_str())) {
+            // It stays as running, and this desk tries again at its next look.
+            pgrx::log!("pg_oncall: {}: {error}", work.incident);
+            self.fallen.borrow_mut().push(work.clone());
+        }
+    }
+
+    /// Nobody tries again: a person hears of it.
+    fn give_up(&self, work: &Work, reason: &str) {
+        let reason = redact(reason);
+        pgrx::warning!("pg_oncall: {} is given up: {}", work.incident, reason.as_str());
+        if let Err(error) = transaction(|| conversation::give_up(work, reason.as_str())) {
+            pgrx::log!("pg_oncall: {}: {error}", work.incident);
+            self.fallen.borrow_mut().push(work.clone());
+        }
+    }
+}
+
+/// The place of a conversation at the desk, given back however it ends.
+struct Seat {
+    desk: Desk,
+    /// Still there when the conversation is dropped in the middle.
+    work: Option<Work>,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.desk.busy.set(self.desk.busy.get() - 1);
+        self.desk.fallen.borrow_mut().extend(self.work.take());
+        // A seat is free, or somebody has fallen from it: the desk looks again.
+        let _ = self.desk.freed.unbounded_send(());
+    }
+}
