@@ -24,7 +24,7 @@ pub use commit::wake_pump_at_commit;
 pub use helper::{Abandoned, run_interruptibly, spawn_masked};
 pub use hooks::install as install_hooks;
 pub use scope::with_settings;
-pub use transaction::{SqlError, abandon_transaction, code, transaction};
+pub use transaction::{SqlError, abandon_transaction, bind_to_extension, code, transaction};
 pub use wake::{Wake, nap, sleep};
 
 /// Whether the library is being loaded by `shared_preload_libraries`.

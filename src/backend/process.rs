@@ -116,11 +116,13 @@ pub fn hold_pump_lock(database: u32) -> bool {
 
 /// The OID of this extension in this worker's database: another one than before is another extension.
 pub fn extension_oid() -> Result<Option<u32>, SqlError> {
-    transaction(|| {
-        // SAFETY: inside of a transaction; a missing extension is answered by 0.
-        let oid = unsafe { pg_sys::get_extension_oid(c"pg_oncall".as_ptr(), true) }.to_u32();
-        Ok(Some(oid).filter(|&oid| oid != 0))
-    })
+    transaction(|| Ok(Some(extension_in_transaction()).filter(|&oid| oid != 0)))
+}
+
+/// The same inside of a transaction; 0 when it is missing.
+pub(super) fn extension_in_transaction() -> u32 {
+    // SAFETY: the callers are inside of a transaction; a missing extension is answered by 0.
+    unsafe { pg_sys::get_extension_oid(c"pg_oncall".as_ptr(), true) }.to_u32()
 }
 
 /// The databases in which a pump may run: those that accept connections and are no templates.

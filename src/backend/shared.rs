@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicUsize,
 use pgrx::shmem::PGRXSharedMemory;
 use pgrx::{PgAtomic, pg_guard, pg_sys};
 
+use super::process;
+
 /// The most databases with a pump; each needs a worker process, of which servers rarely have that many.
 const SLOTS: usize = 128;
 /// The most databases that can have asked for a pump since the launcher last looked; with more it looks at all of them.
@@ -37,6 +39,13 @@ struct Slot {
     /// The pump is to go: somebody drops, renames or copies its database.
     leave: AtomicBool,
     farewell: AtomicU8,
+}
+
+impl Slot {
+    fn bid(&self, farewell: Farewell) {
+        let word = Farewell::ALL.iter().position(|&known| known == farewell).unwrap_or_default();
+        self.farewell.store(word as u8, Ordering::SeqCst);
+    }
 }
 
 /// A process that can be woken.
@@ -247,8 +256,14 @@ impl PumpPost {
 
     /// Leave the last word for the launcher.
     pub fn bid(&self, farewell: Farewell) {
-        let word = Farewell::ALL.iter().position(|&known| known == farewell).unwrap_or_default();
-        self.0.farewell.store(word as u8, Ordering::SeqCst);
+        self.0.bid(farewell);
+    }
+}
+
+/// Leave the last word of the pump that this process is.
+pub fn bid(farewell: Farewell) {
+    if let Some(slot) = slot(process::my_database()) {
+        slot.bid(farewell);
     }
 }
 

@@ -1,10 +1,14 @@
 //! Short transactions of a background worker, none of which can kill it.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::CaughtError;
 use pgrx::{PgSqlErrorCode, PgTryBuilder};
+
+use super::process;
+use super::shared::{self, Farewell};
 
 /// An error that a statement raised, as a value: the transaction is rolled back, the process goes on.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -50,6 +54,35 @@ impl From<&CaughtError> for SqlError {
     }
 }
 
+/// The OID of the extension without which this process has nothing to do; 0 while it is bound to none.
+static EXTENSION: AtomicU32 = AtomicU32::new(0);
+
+/// From now on no transaction of this process sees the extension half dropped: each holds a lock that DROP EXTENSION
+/// waits for, and where the extension is gone, or is another one, the process ends at once and without a word.
+pub fn bind_to_extension(oid: u32) {
+    EXTENSION.store(oid, Ordering::Relaxed);
+}
+
+/// Whether the extension of this process is still there, held until the transaction ends.
+fn hold_extension() {
+    let bound = EXTENSION.load(Ordering::Relaxed);
+    if bound == 0 {
+        return;
+    }
+    // SAFETY: inside of a transaction, whose end releases the lock.
+    unsafe {
+        let share = pg_sys::AccessShareLock as i32;
+        pg_sys::LockDatabaseObject(pg_sys::ExtensionRelationId, pg_sys::Oid::from(bound), 0, share);
+    }
+    let found = process::extension_in_transaction();
+    if found == bound {
+        return;
+    }
+    shared::bid(if found == 0 { Farewell::NoExtension } else { Farewell::Restart });
+    // SAFETY: ends the process as the server's own workers end theirs; its callbacks roll the transaction back.
+    unsafe { pg_sys::proc_exit(0) };
+}
+
 /// One transaction around `body`: committed on `Ok`, rolled back on `Err`, on a panic and on an error of Postgres, which
 /// comes back as an `Err` too.
 ///
@@ -63,6 +96,7 @@ pub fn transaction<T, E: From<SqlError>>(body: impl FnOnce() -> Result<T, E>) ->
         unsafe {
             pg_sys::SetCurrentStatementStartTimestamp();
             pg_sys::StartTransactionCommand();
+            hold_extension();
             pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
         }
         let value = body()?;

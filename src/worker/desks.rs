@@ -38,16 +38,14 @@ async fn staff(reactor: Reactor, name: &'static str, work: fn(Reactor) -> LocalB
     let mut pause = FIRST_PAUSE;
     while !reactor.leaving() {
         let began = Instant::now();
-        let ended = Guarded::new(work(reactor.clone())).await;
+        match Guarded::new(work(reactor.clone())).await {
+            Ok(()) => pgrx::log!("pg_oncall: the desk \"{name}\" was left"),
+            Err(failure) => pgrx::warning!("pg_oncall: the desk \"{name}\" failed: {failure}"),
+        }
         if began.elapsed() > LONGEST_PAUSE {
             pause = FIRST_PAUSE;
         }
         reactor.sleep(pause).await;
-        // Not before the pause: when the extension is dropped, the pump is gone by now, and nothing was wrong.
-        match ended {
-            Ok(()) => pgrx::log!("pg_oncall: the desk \"{name}\" was left"),
-            Err(failure) => pgrx::warning!("pg_oncall: the desk \"{name}\" failed: {failure}"),
-        }
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }

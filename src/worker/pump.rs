@@ -6,6 +6,7 @@ use pgrx::{pg_guard, pg_sys};
 
 use super::desks;
 use super::reactor::EventLoop;
+use crate::backend;
 use crate::backend::board::{Kind, Place};
 use crate::backend::process;
 use crate::backend::shared::{Farewell, PumpPost};
@@ -15,7 +16,7 @@ use crate::settings;
 pub const FUNCTION: &str = "oncall_pump";
 
 /// The least time between two wake-ups. Commits that come faster are answered together; one alone is answered at once.
-const DEBOUNCE: Duration = Duration::from_millis(3);
+const DEBOUNCE: Duration = Duration::from_millis(2);
 
 /// The parameters of a pump's own session. Its statements are short: one that waits for a lock holds up all the others.
 const SESSION: &[(&std::ffi::CStr, &std::ffi::CStr)] = &[
@@ -50,11 +51,11 @@ fn work(post: &PumpPost, database: u32) -> Farewell {
         process::set_where_known(name, value);
     }
     // A catalogue that cannot be read now, for a lock perhaps: begin anew after the launcher's pause.
-    let extension = match process::extension_oid() {
-        Ok(Some(oid)) => oid,
+    match process::extension_oid() {
+        Ok(Some(oid)) => backend::bind_to_extension(oid),
         Ok(None) => return Farewell::NoExtension,
         Err(_) => return Farewell::None,
-    };
+    }
     let Ok(mut events) = EventLoop::new() else { return Farewell::None };
     desks::open(&events.reactor());
     let mut place = Place::take(Kind::Pump, Some(database));
@@ -68,12 +69,8 @@ fn work(post: &PumpPost, database: u32) -> Farewell {
         }
         let now = Instant::now();
         if now >= next_ring && post.take_dirty() {
-            match process::extension_oid() {
-                Ok(Some(oid)) if oid != extension => return Farewell::Restart,
-                Ok(None) => return Farewell::NoExtension,
-                // One that cannot be asked for just now is there until the next wake-up says otherwise.
-                _ => {}
-            }
+            // Where the extension was dropped the process ends here. A lock that is in the way says nothing.
+            let _ = process::extension_oid();
             next_ring = now + DEBOUNCE;
             events.ring();
         }
