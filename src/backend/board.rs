@@ -181,6 +181,7 @@ fn now() -> i64 {
     unsafe { pg_sys::GetCurrentTimestamp() }
 }
 
+// SAFETY: the server calls it once, at the end of the process, with the number that was registered.
 #[pg_guard]
 unsafe extern "C-unwind" fn wipe(_code: c_int, place: pg_sys::Datum) {
     if let Some(entry) = BOARD.exclusive().0.get_mut(place.value()) {

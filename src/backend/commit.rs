@@ -44,6 +44,7 @@ fn at_commit(what: u32) {
     PENDING.fetch_or(what, Ordering::Relaxed);
 }
 
+// SAFETY: the server calls it at the end of each transaction; it reads no pointer.
 #[pg_guard]
 unsafe extern "C-unwind" fn on_end(event: pg_sys::XactEvent::Type, _argument: *mut c_void) {
     use pg_sys::XactEvent as Event;

@@ -24,6 +24,7 @@ pub fn install() {
     }
 }
 
+// SAFETY: called by the server only, with what its hook promises.
 #[pg_guard]
 unsafe extern "C-unwind" fn on_access(
     access: pg_sys::ObjectAccessType::Type,
@@ -55,6 +56,7 @@ unsafe extern "C-unwind" fn on_access(
     }
 }
 
+// SAFETY: called by the server only, with what its hook promises.
 #[pg_guard]
 #[allow(clippy::too_many_arguments, reason = "the server's signature")]
 unsafe extern "C-unwind" fn on_utility(
@@ -90,10 +92,7 @@ unsafe extern "C-unwind" fn on_utility(
 }
 
 /// What must happen before a command runs: these want the database to themselves and wait a few seconds for that only.
-///
-/// # Safety
-///
-/// `command` is the node of a utility command.
+// SAFETY: for callers, `command` is the node of a utility command.
 unsafe fn before(command: *mut pg_sys::Node) {
     // SAFETY: each node is read as what its tag says that it is.
     unsafe {
@@ -123,10 +122,7 @@ unsafe fn before(command: *mut pg_sys::Node) {
 }
 
 /// The text of an option of a command, if it is given.
-///
-/// # Safety
-///
-/// `options` is a list of `DefElem`.
+// SAFETY: for callers, `options` is a list of `DefElem`.
 unsafe fn option(options: *mut pg_sys::List, name: &[u8]) -> Option<*mut c_char> {
     // SAFETY: the list and its elements are the parser's; names are NUL-terminated; defGetString raises for no value.
     unsafe {
@@ -137,10 +133,7 @@ unsafe fn option(options: *mut pg_sys::List, name: &[u8]) -> Option<*mut c_char>
 }
 
 /// Send the pump of this database away, if the user owns it: nobody else could do what follows, or may disturb the pump.
-///
-/// # Safety
-///
-/// `name` is a C string.
+// SAFETY: for callers, `name` is a C string.
 unsafe fn send_away_if_owned(name: *const c_char) {
     // SAFETY: inside of the command's transaction; a missing database is answered by 0.
     unsafe {
@@ -152,10 +145,7 @@ unsafe fn send_away_if_owned(name: *const c_char) {
 }
 
 /// Whether the user owns this database, or is a superuser.
-///
-/// # Safety
-///
-/// Inside of a transaction.
+// SAFETY: for callers, inside of a transaction.
 unsafe fn is_owner(database: pg_sys::Oid) -> bool {
     // SAFETY: reads the catalogue by its caches; the function has another name before 16.
     unsafe {

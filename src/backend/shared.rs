@@ -268,6 +268,7 @@ pub fn bid(farewell: Farewell) {
 }
 
 /// The end of a pump: nobody wakes it any more, and the launcher hears of it.
+// SAFETY: the server calls it once, at the end of the process, with the number that was registered.
 #[pg_guard]
 unsafe extern "C-unwind" fn give_back(_code: c_int, place: pg_sys::Datum) {
     let shared = SHARED.get();
