@@ -477,6 +477,8 @@ BEGIN
         END IF;
         -- CREATE INDEX CONCURRENTLY waits for every older snapshot, and the statement that waits here has one.
         IF clock_timestamp() >= next_look THEN
+            -- Else a transaction sees the sessions that it saw first.
+            PERFORM pg_stat_clear_snapshot();
             SELECT a.pid INTO blocked FROM pg_stat_activity AS a
             WHERE a.usename = 'oncall_executor' AND pg_backend_pid() = ANY (pg_blocking_pids(a.pid));
             IF FOUND THEN

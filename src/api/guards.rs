@@ -14,12 +14,13 @@ use crate::store;
 fn refuse_change<'a>(trigger: &'a PgTrigger<'a>) -> Result<Option<PgHeapTuple<'a, impl WhoAllocated>>, OncallError> {
     let (updated, deleted) = (trigger.event().fired_by_update(), trigger.event().fired_by_delete());
     let own = trigger.table_name().is_ok_and(|table| match table.as_str() {
-        "incident_audit" => updated,
-        "incident_step" => deleted || updated && is_intent(trigger),
-        "inference_audit_log_default" => deleted,
+        "incident_audit" => updated && store::is_writing(),
+        "incident_step" if updated => is_intent(trigger) && store::is_writing(),
+        "incident_step" => deleted && is_forgotten(trigger, "started_at"),
+        "inference_audit_log_default" => deleted && is_forgotten(trigger, "execution_ts"),
         _ => false,
     });
-    if own && store::is_writing() {
+    if own {
         return Ok(trigger.new().or_else(|| trigger.old()));
     }
     let table = format!("{}.{}", trigger.table_schema().unwrap_or_default(), trigger.table_name().unwrap_or_default());
@@ -31,4 +32,10 @@ fn refuse_change<'a>(trigger: &'a PgTrigger<'a>) -> Result<Option<PgHeapTuple<'a
 fn is_intent(trigger: &PgTrigger<'_>) -> bool {
     let status = trigger.old().and_then(|row| row.get_by_name::<String>("status").ok().flatten());
     status.as_deref() == Some("intent")
+}
+
+/// Whether the row, by the time in this column, is one that the retention removes just now.
+fn is_forgotten(trigger: &PgTrigger<'_>, column: &str) -> bool {
+    let at = trigger.old().and_then(|row| row.get_by_name(column).ok().flatten());
+    at.is_some_and(store::is_forgetting)
 }

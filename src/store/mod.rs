@@ -27,7 +27,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::OncallError;
 
-pub use pen::{is_writing, writing};
+pub use pen::{forgetting, is_forgetting, is_writing, writing};
 
 /// What the store gives.
 pub type Result<T> = std::result::Result<T, OncallError>;

@@ -5,9 +5,12 @@
 
 use std::cell::Cell;
 
+use pgrx::datum::TimestampWithTimeZone;
+
 thread_local! {
-    // A backend is one thread: this is a per-process flag.
+    // A backend is one thread: these are per-process flags.
     static WRITING: Cell<bool> = const { Cell::new(false) };
+    static FORGETTING: Cell<Option<TimestampWithTimeZone>> = const { Cell::new(None) };
 }
 
 struct Pen;
@@ -28,4 +31,24 @@ pub fn writing<T>(write: impl FnOnce() -> T) -> T {
 /// Whether the extension's own code is writing just now.
 pub fn is_writing() -> bool {
     WRITING.get()
+}
+
+struct Eraser;
+
+impl Drop for Eraser {
+    fn drop(&mut self) {
+        FORGETTING.set(None);
+    }
+}
+
+/// Let `erase` remove rows that are older than `before`, and no others, whatever rides along.
+pub fn forgetting<T>(before: TimestampWithTimeZone, erase: impl FnOnce() -> T) -> T {
+    FORGETTING.set(Some(before));
+    let _eraser = Eraser;
+    erase()
+}
+
+/// Whether the extension's own code is removing rows as old as this just now.
+pub fn is_forgetting(at: TimestampWithTimeZone) -> bool {
+    FORGETTING.get().is_some_and(|before| at < before)
 }

@@ -6,7 +6,7 @@ use oncall_domain::policy::{Approval, Policy, select};
 use pgrx::datum::TimestampWithTimeZone;
 use serde::Deserialize;
 
-use super::{Result, incidents, policies, statement, writing};
+use super::{Result, forgetting, incidents, policies, statement, writing};
 
 /// The person of this session has the incident.
 pub fn record_acknowledgement(id: &str) -> Result<()> {
@@ -49,12 +49,12 @@ pub fn take_approval(approval: i64) -> Result<Taken> {
 
 /// Remove journal entries of incidents that were closed before; how many, `most` at most.
 pub fn forget_journal(before: TimestampWithTimeZone, most: i32) -> Result<i64> {
-    let gone = writing(|| statement!("forget_journal").write(&[before.into(), most.into()]))?;
+    let gone = forgetting(before, || statement!("forget_journal").write(&[before.into(), most.into()]))?;
     Ok(i64::try_from(gone).unwrap_or(i64::MAX))
 }
 
 /// Remove inferences older than that from the default partition of the log; how many, `most` at most.
 pub fn forget_inferences(before: TimestampWithTimeZone, most: i32) -> Result<i64> {
-    let gone = writing(|| statement!("forget_inferences").write(&[before.into(), most.into()]))?;
+    let gone = forgetting(before, || statement!("forget_inferences").write(&[before.into(), most.into()]))?;
     Ok(i64::try_from(gone).unwrap_or(i64::MAX))
 }
