@@ -12,6 +12,18 @@ SELECT runbook_retrieved, classification, routing_decision
 FROM oncall.handle_alert('94.7 percent utilization on the write-ahead log (WAL) volume, with archiving lag rising and the checkpointer falling behind');
 -- The evidence and the flags decided.
 SELECT condition, pass, bound FROM oncall.explain_route((SELECT incident_id FROM oncall.incident_audit WHERE runbook_retrieved = 'RB-001'));
+-- A loop: the same step on the same target, three times within the hour; elsewhere does not count.
+BEGIN;
+INSERT INTO oncall.incident_step (incident_id, agent, step_no, kind, request, status, outcome, started_at, latency_ms)
+SELECT incident_id, 'test', n, 'action', jsonb_build_object('step', 'RB-001/raise-the-pool-size', 'target', CASE WHEN n > 2 THEN 'server a' ELSE 'server b' END),
+       'done', '{}', now(), 1
+FROM oncall.incident_audit, generate_series(1, 4) AS n WHERE runbook_retrieved = 'RB-001';
+SELECT oncall_internal.conditions(incident_id) -> 11 AS now FROM oncall.incident_audit WHERE runbook_retrieved = 'RB-001';
+INSERT INTO oncall.incident_step (incident_id, agent, step_no, kind, request, status, started_at)
+SELECT incident_id, 'test', 5, 'action', '{"step": "RB-001/raise-the-pool-size", "target": "server a"}', 'intent', now()
+FROM oncall.incident_audit WHERE runbook_retrieved = 'RB-001';
+SELECT oncall_internal.conditions(incident_id) -> 11 AS now FROM oncall.incident_audit WHERE runbook_retrieved = 'RB-001';
+ROLLBACK;
 SELECT condition, pass, reason FROM oncall.explain_route((SELECT incident_id FROM oncall.incident_audit WHERE runbook_retrieved = 'RB-003')) WHERE NOT pass;
 SELECT step, what FROM oncall.incident_timeline((SELECT incident_id FROM oncall.incident_audit WHERE runbook_retrieved = 'RB-001'));
 
