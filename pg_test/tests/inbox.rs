@@ -299,6 +299,25 @@ fn an_alert_that_ends_the_worker_is_given_up_after_three_tries_and_the_others_ar
     assert_given_up(&mut client, "the worker that read it ended each time");
 }
 
+#[test]
+fn an_alert_that_crashes_the_server_is_given_up_after_a_few_tries_and_the_others_are_not() {
+    let cluster = cluster();
+    let mut client = cluster.client().unwrap();
+    hand_in(&mut client, &[alert("Quiet")]);
+    until_taken_in(&mut client);
+    poison(&mut client, "EXECUTE format('COPY (SELECT) TO PROGRAM %L', 'kill -9 ' || pg_backend_pid());");
+    hand_in(&mut client, &[alert("Before"), alert("Poison"), alert("After")]);
+    until("the inbox is empty", || {
+        let sessions = cluster.client();
+        sessions.is_ok_and(|mut client| client.query_one(WAITING, &[]).is_ok_and(|row| row.get::<_, i64>(0) == 0))
+    });
+    let mut client = cluster.client().unwrap();
+    let states: Vec<String> = rows(&mut client).into_iter().map(|(state, _)| state).collect();
+    assert_eq!(states, ["done", "done", "given_up", "done"]);
+    let all = ["After", "AlertUnreadable", "Before", "Quiet"].map(|name| incident(name, 1, false));
+    assert_eq!(incidents(&mut client), all);
+}
+
 /// Let this happen to whoever writes an incident of the name `Poison`.
 fn poison(client: &mut Client, what: &str) {
     client

@@ -29,3 +29,21 @@ pub fn with_settings<T>(settings: &[(&CStr, &CStr)], body: impl FnOnce() -> T) -
     unsafe { pg_sys::AtEOXact_GUC(true, level) };
     value
 }
+
+/// Set a parameter until the end of the transaction, as `SET LOCAL` does.
+pub fn set_for_transaction(name: &CStr, value: &CStr) {
+    // SAFETY: on the main thread inside of a transaction, whose end puts the old value back; both texts are
+    // NUL-terminated, and the server copies them.
+    unsafe {
+        pg_sys::set_config_option(
+            name.as_ptr(),
+            value.as_ptr(),
+            pg_sys::GucContext::PGC_USERSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+            pg_sys::GucAction::GUC_ACTION_LOCAL,
+            true,
+            0,
+            false,
+        )
+    };
+}

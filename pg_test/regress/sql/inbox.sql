@@ -34,6 +34,7 @@ RESET oncall.dedup_window;
 SELECT count(*) FROM oncall.triage_alert('{"alertname": "Dedup", "status": "resolved", "message": "x"}'::jsonb);
 
 -- What is no alert says so; NULL is none.
+\set VERBOSITY terse
 SELECT * FROM oncall.explain_dedup(NULL::jsonb);
 SELECT * FROM oncall.explain_dedup(''::text);
 SELECT * FROM oncall.explain_dedup('{"n": 1e400}'::jsonb);
@@ -45,6 +46,7 @@ SELECT source, state, attempts, received_by = session_user AS by_me, incident_id
 INSERT INTO oncall.alert_inbox (payload) VALUES (NULL);
 UPDATE oncall.alert_inbox SET state = 'done';
 UPDATE oncall.alert_inbox SET received_at = 'infinity';
+\set VERBOSITY default
 
 -- Any table is an inbox.
 CREATE TABLE alarms (alertname text, message text, body jsonb);
