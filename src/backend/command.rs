@@ -50,6 +50,13 @@ pub enum Kind {
     AlterDatabase(String),
 }
 
+impl Kind {
+    /// Whether it blocks nobody while it waits for a lock: it asks for one that conflicts with neither readers nor writers.
+    pub fn waits_in_nobodys_way(&self) -> bool {
+        matches!(self, Self::CreateIndex(..) | Self::DropIndex(_) | Self::Reindex(_) | Self::Vacuum(_))
+    }
+}
+
 /// A command that may run.
 #[derive(Debug, Clone)]
 pub struct Command {

@@ -139,7 +139,7 @@ const READER_SETTINGS: &[(&CStr, &CStr)] = &[
 ];
 
 /// Set what the command runs under, after the login, so that no setting of the role's own counts.
-pub fn settle(access: Access, lock_timeout: Duration) {
+pub fn settle(access: Access) {
     SETTINGS.iter().for_each(|(name, value)| set_where_known(name, value));
     match access {
         Access::Read => {
@@ -148,13 +148,18 @@ pub fn settle(access: Access, lock_timeout: Duration) {
         }
         Access::Write => set_where_known(c"default_transaction_read_only", c"off"),
     }
-    let lock_timeout = CString::new(lock_timeout.as_millis().clamp(1, i32::MAX as u128).to_string());
-    set_where_known(c"lock_timeout", &lock_timeout.expect("digits hold no NUL"));
     // SAFETY: a plain setting of this process.
     if unsafe { pg_sys::log_min_messages } > pg_sys::WARNING as i32 {
         // The warnings of a command are heard on their way to the log.
         set_where_known(c"log_min_messages", c"warning");
     }
+}
+
+/// How long the command may wait for any one lock; for as long as it may run if there is no limit.
+pub fn limit_lock_waits(limit: Option<Duration>) {
+    let milliseconds = limit.map_or(0, |limit| limit.as_millis().clamp(1, i32::MAX as u128));
+    let text = CString::new(milliseconds.to_string()).expect("digits hold no NUL");
+    set_where_known(c"lock_timeout", &text);
 }
 
 /// Bound what this process may allocate: then an allocation fails, which is an error like others.

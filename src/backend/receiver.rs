@@ -1,9 +1,10 @@
 //! Where the rows of a command go: each becomes a JSON object, as `row_to_json` writes it, until there are enough.
 
-use std::ffi::c_int;
+use std::collections::BTreeSet;
+use std::ffi::{CStr, CString, c_int};
 use std::ptr;
 
-use pgrx::{FromDatum, pg_guard, pg_sys};
+use pgrx::{FromDatum, PgTupleDesc, pg_guard, pg_sys};
 use serde_json::Value;
 
 /// The longest text inside of a row that does not fit, in characters.
@@ -14,6 +15,8 @@ const MOST_CHARACTERS: usize = 300;
 pub struct Receiver {
     // First: the server hands the receiver back by this field's address.
     base: pg_sys::DestReceiver,
+    /// What a row is made of, by names of its own; as long as the command runs.
+    columns: pg_sys::TupleDesc,
     rows: Vec<Value>,
     room: usize,
     most: usize,
@@ -32,7 +35,7 @@ impl Receiver {
             rDestroy: Some(end),
             mydest: pg_sys::CommandDest::DestSPI,
         };
-        Self { base, rows: Vec::new(), room, most, stops, truncated: false }
+        Self { base, columns: ptr::null_mut(), rows: Vec::new(), room, most, stops, truncated: false }
     }
 
     /// As the server wants it; valid for as long as the receiver is where it is.
@@ -87,8 +90,7 @@ fn shorten(value: &mut Value) {
 #[pg_guard]
 // SAFETY: the executor calls it with a slot that holds a row, and with the receiver that it was given.
 unsafe extern "C-unwind" fn receive(slot: *mut pg_sys::TupleTableSlot, this: *mut pg_sys::DestReceiver) -> bool {
-    // SAFETY: as above: `this` is a `Receiver`, whose first field it points at. A row of no named type gets a number by
-    // which `row_to_json` finds its columns. All of it is allocated in a context that goes with the row.
+    // SAFETY: as above: `this` is a `Receiver`, whose first field it points at, and `start` has run. All of it is allocated in a context that goes with the row.
     unsafe {
         let receiver = &mut *this.cast::<Receiver>();
         if receiver.rows.len() >= receiver.most || receiver.room == 0 {
@@ -103,8 +105,12 @@ unsafe extern "C-unwind" fn receive(slot: *mut pg_sys::TupleTableSlot, this: *mu
             pg_sys::ALLOCSET_DEFAULT_MAXSIZE as usize,
         );
         let before = pg_sys::MemoryContextSwitchTo(context);
-        pg_sys::BlessTupleDesc((*slot).tts_tupleDescriptor);
-        let row = pg_sys::ExecFetchSlotHeapTupleDatum(slot);
+        let columns = (*receiver.columns).natts;
+        if i32::from((*slot).tts_nvalid) < columns {
+            pg_sys::slot_getsomeattrs_int(slot, columns);
+        }
+        let row = pg_sys::heap_form_tuple(receiver.columns, (*slot).tts_values, (*slot).tts_isnull);
+        let row = pg_sys::heap_copy_tuple_as_datum(row, receiver.columns);
         let json =
             pg_sys::OidFunctionCall1Coll(pg_sys::Oid::from(pg_sys::F_ROW_TO_JSON_RECORD), pg_sys::InvalidOid, row);
         let json = String::from_datum(json, false).unwrap_or_default();
@@ -115,8 +121,26 @@ unsafe extern "C-unwind" fn receive(slot: *mut pg_sys::TupleTableSlot, this: *mu
 }
 
 #[pg_guard]
-// SAFETY: the executor calls it before the first row; nothing is to be done.
-unsafe extern "C-unwind" fn start(_this: *mut pg_sys::DestReceiver, _operation: c_int, _row: pg_sys::TupleDesc) {}
+// SAFETY: the executor calls it before the first row, with what the rows are made of, in a context that lives as long as
+// the command.
+unsafe extern "C-unwind" fn start(this: *mut pg_sys::DestReceiver, _operation: c_int, row: pg_sys::TupleDesc) {
+    // SAFETY: as above; `this` is a `Receiver`, whose first field it points at. `row_to_json` finds the columns of a row
+    // by a number that its description gets.
+    unsafe {
+        let columns = pg_sys::CreateTemplateTupleDesc((*row).natts);
+        let mut names = BTreeSet::new();
+        for (place, column) in PgTupleDesc::from_pg_unchecked(row).iter().enumerate() {
+            let name = CStr::from_ptr(column.attname.data.as_ptr()).to_string_lossy().into_owned();
+            // An object holds each name once, and two columns must not become one.
+            let name = if names.contains(&name) { format!("{name} {}", place + 1) } else { name };
+            let c_name = CString::new(name.as_str()).unwrap_or_default();
+            let number = place as i16 + 1;
+            pg_sys::TupleDescInitEntry(columns, number, c_name.as_ptr(), column.atttypid, column.atttypmod, 0);
+            names.insert(name);
+        }
+        (*this.cast::<Receiver>()).columns = pg_sys::BlessTupleDesc(columns);
+    }
+}
 
 #[pg_guard]
 // SAFETY: the executor calls it after the last row; the receiver belongs to who made it.

@@ -34,3 +34,8 @@ pub fn missing_on_relation(schema: Option<&str>, name: &str, purpose: &str) -> R
 pub fn missing_on_database(name: &str) -> Result<Option<String>> {
     statement!("missing_on_database").ask(&[name.to_owned().into()])
 }
+
+/// Whether there is a table of this database that the current role may vacuum.
+pub fn may_vacuum_anything() -> Result<bool> {
+    Ok(statement!("may_vacuum_anything").ask(&[])?.unwrap_or(false))
+}

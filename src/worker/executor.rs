@@ -28,6 +28,9 @@ const START: Duration = Duration::from_secs(30);
 /// How much longer than its own limits a command may take before nobody waits for it any more.
 const GRACE: Duration = Duration::from_secs(30);
 
+/// The least time that an executor has for cleaning up.
+const CLEANING: Duration = Duration::from_secs(60);
+
 /// One command, and its limits.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Command {
@@ -39,7 +42,8 @@ pub struct Command {
     pub sql: String,
     /// How long it may take.
     pub statement_timeout: Duration,
-    /// How long it may wait for any one lock.
+    /// How long it may wait for any one lock; not for what is done CONCURRENTLY, and VACUUM: while these wait they stand
+    /// in nobody's way, and they wait for every transaction that is older.
     pub lock_timeout: Duration,
     /// How many rows of its answer are wanted.
     pub max_rows: u32,
@@ -132,6 +136,11 @@ async fn glance(reactor: &Reactor) {
     select(std::pin::pin!(reactor.worker_ended()), std::pin::pin!(reactor.sleep(GLANCE))).await;
 }
 
+/// How long an executor may take to remove what a command with this limit left behind.
+fn cleaning_time(limit: Duration) -> Duration {
+    limit.max(CLEANING)
+}
+
 /// What is posted, as long as no place is free for it.
 struct Posting<'a> {
     command: &'a Command,
@@ -147,8 +156,7 @@ impl Posting<'_> {
             job: self.command.job,
             role: self.role,
             writes: self.command.writes,
-            // What a failed command left behind is cleaned up within the same limit once more.
-            longest: self.command.statement_timeout * 2 + GRACE,
+            longest: self.command.statement_timeout + cleaning_time(self.command.statement_timeout) + GRACE,
             text: &self.text,
         };
         let ticket = mailbox::post(order, settings::max_executors())?;

@@ -16,7 +16,7 @@ pub fn missing_right(role: &str, sqlstate: &str, message: &str, detail: Option<&
                  connects by password only"
             ));
         }
-        "42P01" | "42704" if said("does not exist") => {
+        "42P01" if message.starts_with("relation \"") && !message.contains('.') => {
             return Some(format!(
                 "Write its schema: what {role} runs finds only names of pg_catalog without one. Or it is not there."
             ));

@@ -41,7 +41,7 @@ fn obey(command: &Command) -> ToolOutcome {
         return failed("42501", message, Some(hint.to_owned()));
     }
     let access = if command.writes { Access::Write } else { Access::Read };
-    executor::settle(access, command.lock_timeout);
+    executor::settle(access);
     let limits = Limits {
         statement_timeout: command.statement_timeout,
         max_rows: command.max_rows as usize,
@@ -51,12 +51,13 @@ fn obey(command: &Command) -> ToolOutcome {
         Ok(read) => read,
         Err(error) => return failure(error),
     };
+    executor::limit_lock_waits((!read.kind().waits_in_nobodys_way()).then_some(command.lock_timeout));
     let before = remedy::invalid_indexes(read.kind());
     log_capture::take_warnings();
     let given = toplevel::execute(&read, &limits);
-    let warnings = log_capture::take_warnings();
+    let mut warnings = log_capture::take_warnings();
     match given {
-        Ok(given) => match remedy::skipped(read.kind(), &warnings) {
+        Ok(given) => match remedy::skipped(read.kind(), &mut warnings) {
             Some(failed) => failed,
             None => {
                 ToolOutcome::Done { rows: given.rows, truncated: given.truncated, affected: given.affected, warnings }

@@ -3,7 +3,7 @@
 use oncall_domain::host::ToolOutcome;
 use oncall_domain::tool::missing_right;
 
-use super::{failed, failure};
+use super::{cleaning_time, failed, failure};
 use crate::backend::command::{self, Access, Command, Kind, Relation};
 use crate::backend::toplevel::{self, Limits};
 use crate::backend::{SqlError, transaction};
@@ -28,10 +28,18 @@ pub fn invalid_indexes(kind: &Kind) -> Vec<InvalidIndex> {
 }
 
 /// A VACUUM of a table that it may not touch skips it, warns and succeeds. That is no success.
-pub fn skipped(kind: &Kind, warnings: &[String]) -> Option<ToolOutcome> {
-    // A VACUUM of everything is of what it may touch, by its own words.
+pub fn skipped(kind: &Kind, warnings: &mut Vec<String>) -> Option<ToolOutcome> {
     let Kind::Vacuum(tables) = kind else { return None };
-    let warning = warnings.iter().find(|warning| !tables.is_empty() && warning.contains("skipping"))?;
+    let skips = |warning: &String| warning.contains("skipping");
+    if tables.is_empty() {
+        // A VACUUM of everything is of what it may touch; it warns of each of the others.
+        warnings.retain(|warning| !skips(warning));
+        let nothing = transaction(|| rights::may_vacuum_anything()).is_ok_and(|anything| !anything);
+        let message = format!("{EXECUTOR} may vacuum no table of this database");
+        let hint = "GRANT the role that owns the tables, or the database, TO oncall_executor";
+        return nothing.then(|| failed("42501", message, Some(hint.to_owned())));
+    }
+    let warning = warnings.iter().find(|warning| skips(warning))?;
     let locked = warning.contains("lock not available");
     let hint = if locked { None } else { tables.iter().find_map(|table| on_relation(table, "maintain")) };
     Some(failed(if locked { "55P03" } else { "42501" }, warning.clone(), hint))
@@ -70,7 +78,10 @@ fn on_relation(relation: &Relation, purpose: &str) -> Option<String> {
 }
 
 /// Drop the invalid index that a failed build left; what was done, in words.
+///
+/// It waits for whoever has used the table, as the build did: longer than a short limit of that, if need be.
 fn clean_up(kind: &Kind, before: &[InvalidIndex], limits: &Limits) -> Option<String> {
+    let limits = &Limits { statement_timeout: cleaning_time(limits.statement_timeout), ..*limits };
     let left = invalid_indexes(kind);
     let ours =
         |index: &&InvalidIndex| !before.iter().any(|known| known.oid == index.oid) && is_left_by(kind, &index.name);
