@@ -10,6 +10,8 @@ mod embedder;
 mod inbox;
 mod search;
 
+pub(crate) use corpus::Dice;
+
 use std::fs;
 use std::path::Path;
 use std::time::Duration;

@@ -44,8 +44,8 @@ pub fn command(words: &[&str]) -> Result<()> {
     };
     let seed = match words {
         [] => SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| since.as_secs()),
-        ["--seed", seed] => seed.parse().map_err(|_| Error::Usage(format!("{seed} is no seed: give a number")))?,
-        _ => return Err(Error::Usage("crash [short] [--seed N]".to_owned())),
+        ["--seed", seed] => seed.parse().map_err(|_| Error::SetUp(format!("{seed} is no seed: give a number")))?,
+        _ => return Err(Error::SetUp("usage: crash [short] [--seed N]".to_owned())),
     };
     let verdict = drill(size, seed)?;
     println!("{verdict}");

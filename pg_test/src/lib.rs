@@ -5,6 +5,7 @@
 
 pub mod bench;
 pub mod cluster;
+pub mod crash;
 pub mod demo;
 pub mod error;
 pub mod evaluate;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use pg_test::{Result, bench, demo, evaluate, setup, verify};
+use pg_test::{Result, bench, crash, demo, evaluate, setup, verify};
 
 const USAGE: &str = "\
 usage: pg_test COMMAND
@@ -11,6 +11,8 @@ usage: pg_test COMMAND
   verify       run every check and test
   verify sql   run the SQL regression tests only
   setup        only install and build
+  crash [short] [--seed N]
+               kill the workers and the server at random under load, and see that nothing is lost or done twice
   evaluate FOLDER [--json FILE]
                measure the builtin model on labelled alerts and runbooks
   bench [quick] [embedder|alerts|cancel|inbox|storm|search] [--json FILE]
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
         ["setup"] => set_up(),
         ["evaluate", folder, options @ ..] => evaluate::run(folder, options),
         ["bench", words @ ..] => bench::command(words),
+        ["crash", words @ ..] => crash::command(words),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);

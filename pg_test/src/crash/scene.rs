@@ -38,7 +38,8 @@ impl Scene {
         let cluster = Cluster::start(&options)?;
         let mut client = cluster.client()?;
         client.batch_execute(include_str!("scene.sql"))?;
-        client.execute("INSERT INTO oncall.sink (name, format, url) VALUES ('drill', 'generic', $1)", &[&sink.url()])?;
+        client
+            .execute("INSERT INTO oncall.sink (name, format, url) VALUES ('drill', 'generic', $1)", &[&sink.url()])?;
         for number in 0..incidents {
             client.query("SELECT * FROM oncall.load_runbook($1)", &[&runbook(number)])?;
         }
@@ -51,8 +52,10 @@ impl Scene {
         let Ok(mut client) = self.patient_client() else { return };
         let insert = |client: &mut Client, name: String, end: &str| -> Result<()> {
             let mut transaction = client.transaction()?;
-            let payload = json!({"text": format!("{name} happened"), "severity": "warning", "labels": {"alertname": name}});
-            transaction.execute("INSERT INTO oncall.alert_inbox (source, payload) VALUES ('drill', $1)", &[&payload])?;
+            let payload =
+                json!({"text": format!("{name} happened"), "severity": "warning", "labels": {"alertname": name}});
+            transaction
+                .execute("INSERT INTO oncall.alert_inbox (source, payload) VALUES ('drill', $1)", &[&payload])?;
             transaction.batch_execute(end)?;
             Ok(())
         };

@@ -89,7 +89,11 @@ pub fn judge(
     };
     let mut figures = count(FIGURES)?;
     let mut broken = count(BROKEN)?;
-    let bodies: Vec<String> = sink.requests().iter().map(|request| String::from_utf8_lossy(&request.body).into_owned()).collect();
+    let bodies: Vec<String> = sink
+        .received()
+        .into_iter()
+        .map(|received| String::from_utf8_lossy(&received.request.body).into_owned())
+        .collect();
     figures.push(("requests at the sink", i64::try_from(bodies.len()).unwrap_or(i64::MAX)));
     let ghosts = bodies.iter().filter(|body| body.contains("RolledBack")).count();
     broken.push(("pages for what was rolled back", i64::try_from(ghosts).unwrap_or(i64::MAX)));
@@ -110,7 +114,13 @@ impl Verdict {
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let killed: Vec<String> = self.killed.iter().map(|(target, count)| format!("{target} {count}")).collect();
-        writeln!(f, "seed {}; killed: {}; settled {:.1} s after the last", self.seed, killed.join(", "), self.settling.as_secs_f64())?;
+        writeln!(
+            f,
+            "seed {}; killed: {}; settled {:.1} s after the last",
+            self.seed,
+            killed.join(", "),
+            self.settling.as_secs_f64()
+        )?;
         for (what, count) in &self.figures {
             writeln!(f, "{count:>8}  {what}")?;
         }
