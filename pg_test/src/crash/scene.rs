@@ -11,7 +11,7 @@ use super::verdict::{self, Verdict};
 use crate::bench::Dice;
 use crate::cluster::{Cluster, Options};
 use crate::error::Result;
-use crate::stub_pod::{Behaviour, StubPod};
+use crate::stub_pod::{Behaviour, Replies, StubPod};
 use crate::stub_sink::StubSink;
 
 /// Everything that a drill needs, alive while it lasts.
@@ -25,6 +25,7 @@ impl Scene {
     /// A server that is ready for this many incidents.
     pub fn set(incidents: usize) -> Result<Self> {
         let pod = StubPod::start(Behaviour::SlowHead(Duration::from_millis(50)));
+        pod.replies(Replies { destructive: true, ..Replies::default() });
         let sink = StubSink::start();
         let options = Options::default()
             .durable()
@@ -102,7 +103,7 @@ fn runbook(number: usize) -> String {
     let destructive = number % 3 == 2;
     let _ = write!(
         text,
-        "---\nid: DR-{number:03}\ntitle: Drill {number:03}\nincident_type: Drill\nseverity: P3\nalerts:\n  - Drill{number:03}\n---\n\n\
+        "---\nid: RB-D{number:03}\ntitle: Drill {number:03}\nincident_type: Drill\nseverity: P3\nalerts:\n  - Drill{number:03}\n---\n\n\
          ## Count a run\n\nOne run for drill {number:03}.\n\n\
          ```yaml step\ntool: count_run\nparameters:\n  key: k{number:03}\ndestructive: {destructive}\n\
          guard: SELECT true\nverify: SELECT EXISTS (SELECT FROM drill.run WHERE key = 'k{number:03}')\n```\n"

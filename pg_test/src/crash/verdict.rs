@@ -18,7 +18,17 @@ pub struct Verdict {
     settling: Duration,
     figures: Vec<(&'static str, i64)>,
     broken: Vec<(&'static str, i64)>,
+    objections: Vec<(String, i64)>,
 }
+
+/// Why people were paged: what failed of the policy, and what was said of work that went badly.
+const OBJECTIONS: &str = "
+    SELECT why, count(*) FROM (
+        SELECT c ->> 'name' FROM oncall.incident_audit, jsonb_array_elements(reasons) AS c WHERE NOT (c ->> 'pass')::boolean
+        UNION ALL
+        SELECT regexp_replace(escalation, '[0-9]{3}', 'nnn', 'g') FROM oncall.incident_audit
+        WHERE routing_decision = 'autonomous' AND escalation IS NOT NULL) AS o (why)
+    GROUP BY why ORDER BY count(*) DESC, why LIMIT 10";
 
 /// What is counted for the reader.
 const FIGURES: &[(&str, &str)] = &[
@@ -97,11 +107,12 @@ pub fn judge(
     figures.push(("requests at the sink", i64::try_from(bodies.len()).unwrap_or(i64::MAX)));
     let ghosts = bodies.iter().filter(|body| body.contains("RolledBack")).count();
     broken.push(("pages for what was rolled back", i64::try_from(ghosts).unwrap_or(i64::MAX)));
+    let objections = client.query(OBJECTIONS, &[])?.iter().map(|row| (row.get(0), row.get(1))).collect();
     let mut by_target = BTreeMap::new();
     for target in killed {
         *by_target.entry(target).or_default() += 1;
     }
-    Ok(Verdict { seed, killed: by_target, settling, figures, broken })
+    Ok(Verdict { seed, killed: by_target, settling, figures, broken, objections })
 }
 
 impl Verdict {
@@ -123,6 +134,10 @@ impl fmt::Display for Verdict {
         )?;
         for (what, count) in &self.figures {
             writeln!(f, "{count:>8}  {what}")?;
+        }
+        writeln!(f, "Why people were paged:")?;
+        for (why, count) in &self.objections {
+            writeln!(f, "{count:>8}  {why}")?;
         }
         writeln!(f, "What must be none:")?;
         for (what, count) in &self.broken {

@@ -97,7 +97,7 @@ fn chat(request: &Recorded, behaviour: &Behaviour, replies: &Replies) -> Respons
             let whole = triage(&steps(&request.body, replies), replies.confidence);
             whole[..whole.len() / 2].to_owned()
         }
-        _ => triage(&steps(&request.body, replies), replies.confidence),
+        _ => well_formed(request, replies),
     };
     let body = json!({
         "id": "chatcmpl-stub", "object": "chat.completion", "model": "stub",
@@ -105,6 +105,16 @@ fn chat(request: &Recorded, behaviour: &Behaviour, replies: &Replies) -> Respons
         "usage": {"prompt_tokens": request.body.len() / 4, "completion_tokens": content.len() / 4},
     });
     Response { body: body.to_string().into_bytes(), ..Response::default() }
+}
+
+/// An answer of the shape that was asked for, by the schema's name.
+fn well_formed(request: &Recorded, replies: &Replies) -> String {
+    let asked = request.json();
+    match asked.pointer("/response_format/json_schema/name").and_then(serde_json::Value::as_str) {
+        Some("message") => json!({"headline": "The stub pod says", "message": "what a model would."}).to_string(),
+        Some("queries") => json!({"queries": [], "finding": "The stub pod has seen enough."}).to_string(),
+        _ => triage(&steps(&request.body, replies), replies.confidence),
+    }
 }
 
 /// A well-formed triage that names these steps.
