@@ -186,8 +186,8 @@ impl Launcher {
     }
 
     fn at_work(&self) -> String {
-        let pumps = self.databases.keys().filter(|&&database| self.post.is_running(database)).count();
-        format!("watching over {pumps} pumps")
+        let pumps = self.databases.values().filter(|known| matches!(known.state, State::Started { .. })).count();
+        format!("watching over the pumps ({pumps})")
     }
 
     fn next_due(&self) -> Option<Instant> {
