@@ -53,7 +53,8 @@ pub trait ActingHost: Host {
     /// intent of what writes is committed first.
     fn run_tool(&self, call: &ToolCall) -> impl Future<Output = ToolOutcome>;
 
-    /// Hand a page to the outbox; the names of the sinks that will get it.
+    /// Hand a page to the outbox; the sinks that will get it, best as `kind:name` (`slack:ops`), which the audit row shows
+    /// by kind.
     fn deliver(&self, page: &Page) -> impl Future<Output = Vec<String>>;
 
     /// Let time pass, as between two looks at the world. Not journaled: on replay nobody waits for what has happened.

@@ -32,7 +32,7 @@ pub struct Incident {
 
 impl Incident {
     /// An incident of which nothing is known but its alert, since its treatment failed for `reason`: it can be paged, see
-    /// [`crate::agents::give_up`].
+    /// [`crate::agents::last_resort`].
     pub fn given_up(id: String, opened_at: Timestamp, alert: Alert, reason: String) -> Self {
         let retrieval = Retrieval::default();
         let triage = Triage {
