@@ -181,7 +181,7 @@ fn a_wait_ends_where_an_action_waits_for_it() {
     let id = escalated(&mut client, "db-1");
     client
         .batch_execute(
-            "ALTER ROLE oncall_executor LOGIN;
+            "ALTER ROLE oncall_executor LOGIN CONNECTION LIMIT -1;
              GRANT CREATE ON SCHEMA public TO oncall_executor;
              CREATE TABLE public.orders AS SELECT n AS id FROM generate_series(1, 1000) AS n;
              ALTER TABLE public.orders OWNER TO oncall_executor",
