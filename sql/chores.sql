@@ -105,6 +105,7 @@ INSERT INTO oncall.retention (what, keep, about, shipped) VALUES
     ('journal', '90 days', 'incident_step, of incidents closed for so long', true),
     ('inbox', '30 days', 'alert_inbox that was taken in, or could not be', true),
     ('work', '30 days', 'incident_work that is done', true),
+    ('deliveries', '90 days', 'delivery that was sent, or is dead', true),
     ('inference_log', '1 year', 'whole months of inference_audit_log', true),
     ('health_snapshots', '1 year', 'health_snapshot', true),
     ('metric_samples', '7 days', 'metric_sample', true);
@@ -129,7 +130,7 @@ SELECT pg_catalog.pg_extension_config_dump('oncall.retention', 'WHERE NOT shippe
 CREATE FUNCTION oncall_internal.drop_log_partitions(before timestamptz) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
 -- Whoever writes the log queues behind this function's locks. Better to try again tomorrow.
-SET lock_timeout = '3s' AS $$
+SET lock_timeout = '500ms' AS $$
 DECLARE
     month   text;
     dropped bigint := 0;
@@ -173,7 +174,11 @@ BEGIN
                 GET DIAGNOSTICS removed = ROW_COUNT;
             WHEN 'work' THEN
                 DELETE FROM oncall.incident_work AS w WHERE w.work_id IN (
-                    SELECT d.work_id FROM oncall.incident_work AS d WHERE d.state = 'done' AND d.done_at < before LIMIT most);
+                    SELECT d.work_id FROM oncall.incident_work AS d WHERE d.state IN ('done', 'given_up') AND d.done_at < before LIMIT most);
+                GET DIAGNOSTICS removed = ROW_COUNT;
+            WHEN 'deliveries' THEN
+                DELETE FROM oncall.delivery AS o WHERE o.id IN (
+                    SELECT d.id FROM oncall.delivery AS d WHERE d.state IN ('sent', 'dead') AND d.created_at < before LIMIT most);
                 GET DIAGNOSTICS removed = ROW_COUNT;
             WHEN 'inference_log' THEN
                 removed := oncall_internal.drop_log_partitions(before) + oncall_internal.forget_inferences(before, most);

@@ -175,10 +175,9 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM oncall_internal.refuse_closed(incident, 'acted on');
     -- Escalated by the router, or after it by the workers, whose guard refused or whose step failed: they paged then.
-    IF incident.routing_decision IS DISTINCT FROM 'escalate' AND NOT EXISTS (
+    IF incident.routing_decision IS DISTINCT FROM 'escalate' AND incident.escalation IS NULL AND NOT EXISTS (
         SELECT FROM oncall.incident_step AS s
-        WHERE s.incident_id = incident.incident_id AND s.kind = 'page'
-          AND 'escalation' IN (s.request ->> 'kind', s.request #>> '{page,kind}')) THEN
+        WHERE s.incident_id = incident.incident_id AND s.kind = 'page' AND s.request ->> 'kind' = 'escalation') THEN
         RAISE EXCEPTION 'incident % is not escalated: there is no step to %', incident.incident_id, verb
             USING ERRCODE = 'object_not_in_prerequisite_state',
                   DETAIL = CASE WHEN incident.routing_decision IS NULL THEN 'It is not routed yet.'
@@ -297,7 +296,6 @@ BEGIN
     IF live.state = 'approved' THEN
         INSERT INTO oncall.incident_work (incident_id, purpose, detail)
         VALUES (incident.incident_id, 'approved_step', jsonb_build_object('approval_id', live.approval_id, 'step_id', live.step_id));
-        PERFORM oncall_internal.wake();
     END IF;
     RETURN NEXT live;
 END

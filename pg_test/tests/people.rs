@@ -174,6 +174,69 @@ fn whoever_waits_for_an_incident_sees_what_the_workers_committed_and_can_be_canc
     );
 }
 
+const VACUUM: &str = "---
+id: RB-902
+title: The orders are bloated
+incident_type: TableBloat
+severity: P2
+alerts: [OrdersBloated]
+---
+
+For the test of an approval that is carried out.
+
+## Vacuum the orders
+
+At a quiet time: a person says when.
+
+```yaml step
+tool: vacuum_analyze
+parameters: {table: public.orders}
+destructive: true
+```
+";
+
+#[test]
+fn what_a_person_approved_is_carried_out_once_after_commit() {
+    let cluster = staffed(&Options::default().workers().set("oncall.autonomy", "on"));
+    let mut client = cluster.client().unwrap();
+    client
+        .batch_execute(
+            "CREATE TABLE public.orders AS SELECT 1 AS id; ALTER TABLE public.orders OWNER TO oncall_executor",
+        )
+        .unwrap();
+    client.query("SELECT * FROM oncall.load_runbook($1)", &[&VACUUM]).unwrap();
+    let alert = json!({"alertname": "OrdersBloated", "severity": "warning", "message": "the orders are bloated"});
+    let id = handle(&mut client, &alert).id;
+    let wait = |client: &mut Client| {
+        let row = client.query_one("SELECT to_jsonb(w) FROM oncall.wait_for_incident($1) AS w", &[&id]).unwrap();
+        row.get::<_, Value>(0)
+    };
+    let paged = wait(&mut client);
+    assert_eq!((&paged["state"], &paged["routing_decision"]), (&json!("handled"), &json!("escalate")), "{paged:#}");
+    let vacuums = "SELECT vacuum_count FROM pg_stat_user_tables WHERE relname = 'orders'";
+    assert_eq!(number(&mut client, vacuums), 0);
+
+    let mut alice = cluster.client_as("alice", "postgres").unwrap();
+    alice.batch_execute("BEGIN").unwrap();
+    let step = "RB-902/vacuum-the-orders";
+    alice.query("SELECT * FROM oncall.approve_step($1, $2)", &[&id, &step]).unwrap();
+    assert_eq!(number(&mut client, "SELECT count(*) FROM oncall.incident_work WHERE purpose = 'approved_step'"), 0);
+    alice.batch_execute("COMMIT").unwrap();
+    let done = wait(&mut client);
+    until("it is vacuumed", || number(&mut client, vacuums) == 1);
+    assert_eq!(
+        (&done["approvals"][0]["by"], &done["approvals"][0]["step"]),
+        (&json!("alice"), &json!(step)),
+        "{done:#}"
+    );
+    assert!(done["remediation_action"].to_string().contains("vacuum"), "{done:#}");
+    let row = client.query_one("SELECT state, used_at > decided_at FROM oncall.approval", &[]).unwrap();
+    assert_eq!((row.get::<_, String>(0).as_str(), row.get::<_, bool>(1)), ("used", true));
+    let again = alice.query("SELECT * FROM oncall.approve_step($1, $2)", &[&id, &step]).unwrap_err();
+    assert!(told(&again).contains("was approved and carried out already"), "{}", told(&again));
+    assert_eq!(number(&mut client, vacuums), 1);
+}
+
 #[test]
 fn a_wait_ends_where_an_action_waits_for_it() {
     let cluster = staffed(&Options::default());

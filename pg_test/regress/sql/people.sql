@@ -251,7 +251,7 @@ SELECT state, severity, route, acknowledged_by FROM oncall.announcement WHERE in
 SELECT oncall_internal.tell_announcements(1000) > 0 AS told, oncall_internal.tell_announcements(1000) AS left;
 
 -- What is kept, and how long.
-SELECT what, keep FROM oncall.retention WHERE what IN ('journal', 'inference_log', 'health_snapshots', 'metric_samples', 'work') ORDER BY what;
+SELECT what, keep FROM oncall.retention WHERE what IN ('journal', 'inference_log', 'health_snapshots', 'metric_samples', 'work', 'deliveries') ORDER BY what;
 SELECT * FROM told.error_of($$UPDATE oncall.retention SET keep = '1 min'$$);
 SELECT * FROM told.error_of($$SELECT oncall.apply_retention(0)$$);
 SELECT count(*) AS steps FROM oncall.incident_step \gset
