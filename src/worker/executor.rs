@@ -58,7 +58,7 @@ impl Command {
     fn posting(&self, role: Option<u32>) -> Result<Posting<'_>, ToolOutcome> {
         let Some(role) = role else {
             let name = self.role().to_string_lossy();
-            let hint = format!("CREATE ROLE {name}, as sql/roles.sql of pg_oncall does");
+            let hint = format!("Role {name} came with the extension: make it again, and grant it what it had.");
             return Err(failed("42704", format!("role {name} does not exist"), Some(hint)));
         };
         let text = serde_json::to_vec(self).unwrap_or_default();
