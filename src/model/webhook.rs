@@ -51,10 +51,15 @@ pub enum Sent {
         /// When the receiver wants to be asked again, where it says so.
         after: Option<Duration>,
     },
-    /// It will never go better.
+    /// The receiver will never take it.
     Refused {
-        /// The status, where there was an answer.
-        status: Option<u16>,
+        /// The status.
+        status: u16,
+        /// What was wrong.
+        reason: String,
+    },
+    /// Nothing was sent: this address must not be contacted, or is none.
+    NotSent {
         /// What was wrong.
         reason: String,
     },
@@ -115,7 +120,7 @@ impl Webhooks {
         let after = header(header::RETRY_AFTER).and_then(|text| wait_for(text, Timestamp::now()));
         match status {
             408 | 425 | 429 | 500.. => Sent::Retry { status: Some(status), reason, after },
-            _ => Sent::Refused { status: Some(status), reason },
+            _ => Sent::Refused { status, reason },
         }
     }
 }
@@ -123,13 +128,11 @@ impl Webhooks {
 fn unsent(error: &ureq::Error, letter: &Letter<'_>) -> Sent {
     if let Some(refused) = Guard::refusal(error) {
         let reason = format!("{} is not among oncall.allowed_hosts", refused.address());
-        return Sent::Refused { status: None, reason: readable(&reason, letter) };
+        return Sent::NotSent { reason: readable(&reason, letter) };
     }
     let reason = readable(&error.to_string(), letter);
     match error {
-        ureq::Error::BadUri(_) | ureq::Error::Http(_) => {
-            Sent::Refused { status: None, reason: "its address is no URL".to_owned() }
-        }
+        ureq::Error::BadUri(_) | ureq::Error::Http(_) => Sent::NotSent { reason: "its address is no URL".to_owned() },
         ureq::Error::Timeout(phase) => {
             Sent::Retry { status: None, reason: format!("it did not answer in time ({phase})"), after: None }
         }

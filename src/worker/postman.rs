@@ -91,6 +91,26 @@ struct Sink {
     rests_until: Option<Instant>,
 }
 
+impl Sink {
+    fn succeeded(&mut self, name: &str) {
+        if self.failures >= schedule::SUSPECT {
+            pgrx::log!("pg_oncall: the sink {name} takes pages again");
+        }
+        self.failures = 0;
+        self.rests_until = None;
+    }
+
+    fn failed(&mut self, name: &str, failures: u32, reason: &str) {
+        if self.failures < schedule::SUSPECT && failures >= schedule::SUSPECT {
+            pgrx::warning!(
+                "pg_oncall: the sink {name} takes no pages: {reason}; they wait, and are tried again for a day"
+            );
+        }
+        self.failures = failures;
+        self.rests_until = schedule::rest_after(failures).map(|rest| Instant::now() + rest);
+    }
+}
+
 impl Postman {
     /// Write down what came back, begin what is due; how long until there is something to do again.
     fn look(&mut self) -> store::Result<Duration> {
@@ -160,13 +180,13 @@ impl Postman {
         sink.in_flight += 1;
         // What cannot be sent comes back by the same way, so that one place judges all.
         let answer: LocalBoxFuture<'static, _> = match client {
-            Err(reason) => std::future::ready(Ok(failed(reason))).boxed_local(),
+            Err(reason) => std::future::ready(Ok(Sent::NotSent { reason })).boxed_local(),
             Ok((webhooks, surroundings)) => {
                 sink.pool.submit(AT_ONCE, move || post(&webhooks, &surroundings, &due, &database)).boxed_local()
             }
         };
         self.on_their_way.push(
-            async move { (id, answer.await.unwrap_or_else(|abandoned| failed(abandoned.to_string()))) }.boxed_local(),
+            async move { (id, answer.await.unwrap_or_else(|abandoned| Sent::NotSent { reason: abandoned.to_string() })) }.boxed_local(),
         );
     }
 
@@ -189,23 +209,28 @@ impl Postman {
         sink.in_flight = sink.in_flight.saturating_sub(1);
         let outcome = match sent {
             Sent::Delivered { status } => {
-                sink.failures = 0;
-                sink.rests_until = None;
+                sink.succeeded(&sending.sink);
                 Outcome { id, state: "sent", status: Some(status), error: None, wait_s: 0.0 }
             }
             Sent::Refused { status, reason } => {
                 dead_letter(id, sending.incident.as_deref(), &sending.sink, &reason);
-                Outcome { id, state: "dead", status, error: Some(reason), wait_s: 0.0 }
+                Outcome { id, state: "dead", status: Some(status), error: Some(reason), wait_s: 0.0 }
             }
             Sent::Retry { status, reason, after } => {
                 let after = after.map(|after| after.min(LONGEST_RETRY_AFTER));
-                sink.failures = sink.failures.saturating_add(1);
+                sink.failed(&sending.sink, sink.failures.saturating_add(1), &reason);
                 // 429 is said of the sender, and not of the page: the others would hear the same.
-                let rest = if status == Some(429) { after } else { None };
-                let rest = rest.max(schedule::rest_after(sink.failures));
-                sink.rests_until = rest.map(|rest| Instant::now() + rest);
+                if status == Some(429) {
+                    sink.rests_until = sink.rests_until.max(after.map(|after| Instant::now() + after));
+                }
                 let wait = after.unwrap_or_else(|| schedule::wait_after(sending.attempt));
                 Outcome { id, state: "waiting", status, error: Some(reason), wait_s: wait.as_secs_f64() }
+            }
+            // What an administrator may put right within the day is tried again, and is no matter of chance.
+            Sent::NotSent { reason } => {
+                sink.failed(&sending.sink, sink.failures.saturating_add(1).max(schedule::SUSPECT), &reason);
+                let wait = schedule::wait_after(sending.attempt);
+                Outcome { id, state: "waiting", status: None, error: Some(reason), wait_s: wait.as_secs_f64() }
             }
         };
         self.outcomes.push(outcome);
@@ -236,7 +261,7 @@ impl Postman {
 fn post(webhooks: &Webhooks, surroundings: &Surroundings, due: &Due, database: &str) -> Sent {
     let opened = match sinks::open(due.format, due.url.as_deref(), due.secret_file.as_deref(), surroundings) {
         Ok(opened) => opened,
-        Err(reason) => return failed(reason),
+        Err(reason) => return Sent::NotSent { reason },
     };
     let is_address = due.format.secret_is() == SecretIs::Address;
     let envelope = Envelope {
@@ -258,9 +283,4 @@ fn dead_letter(id: i64, incident: Option<&str>, sink: &str, reason: &str) {
         "pg_oncall: a page of {incident} did not arrive at the sink {sink}: {reason}; once that is put right: \
          SELECT oncall.redeliver({id})"
     );
-}
-
-/// What an administrator may put right within the day is tried again.
-fn failed(reason: String) -> Sent {
-    Sent::Retry { status: None, reason, after: None }
 }

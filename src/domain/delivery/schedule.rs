@@ -12,8 +12,8 @@ const LONGEST: Duration = Duration::from_secs(15 * 60);
 /// request that ends the process cannot end it for ever.
 pub const MOST_ATTEMPTS: u32 = 110;
 
-/// How many failures in a row make a sink suspect.
-const SUSPECT: u32 = 3;
+/// How many failures in a row make a sink suspect: it rests, and the log says so once.
+pub const SUSPECT: u32 = 3;
 
 /// How long a page waits after its attempt number `attempt` failed: 1 s, doubling, to a quarter of an hour.
 ///

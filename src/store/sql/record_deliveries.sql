@@ -8,7 +8,7 @@ WITH outcome AS MATERIALIZED (
         sent_at = CASE WHEN o.state OPERATOR(pg_catalog.=) 'sent' THEN pg_catalog.clock_timestamp() END,
         next_at = CASE WHEN o.state OPERATOR(pg_catalog.=) 'waiting' THEN pg_catalog.now() OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => o.wait_s) ELSE d.next_at END
     FROM outcome AS o
-    WHERE d.id OPERATOR(pg_catalog.=) o.id AND d.state OPERATOR(pg_catalog.=) 'waiting'
+    WHERE d.id OPERATOR(pg_catalog.=) o.id AND d.id OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT o.id FROM outcome AS o)) AND d.state OPERATOR(pg_catalog.=) 'waiting'
     RETURNING d.id, d.incident_id, d.sink, d.page_no, d.state, d.next_at
 ), later AS (
     -- What waits for it waits as long, and is due when it is through: who looks for what is due need not look at these.
