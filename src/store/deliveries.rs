@@ -98,7 +98,7 @@ struct Queued {
     sink: String,
 }
 
-/// Queue a page of an incident for every sink that wants it; their names. It leaves when this transaction has committed.
+/// Queue a page of an incident for every sink that wants it; their formats and names, `slack:ops`. It leaves when this transaction has committed.
 pub fn enqueue(incident: &str, page: &Page) -> Result<Vec<String>> {
     Ok(queue(Some(incident), page, None)?.into_iter().map(|queued| queued.sink).collect())
 }

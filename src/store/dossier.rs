@@ -9,8 +9,9 @@ use oncall_domain::triage::Triage;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Result, catalogue, jsonb, statement, writing};
+use super::{Result, catalogue, jsonb, policies, statement, writing};
 use crate::error::OncallError;
+use crate::settings;
 
 /// What is kept of an incident.
 #[derive(Debug, Deserialize)]
@@ -53,7 +54,9 @@ impl Dossier {
             self.autonomy.unwrap_or(Autonomy::Off),
             &triage,
             &retrieval,
-        );
+        )
+        // A switch that was thrown since counts.
+        .under(settings::autonomy(), policies::breaker()?);
         Ok(Some(Incident {
             id: id.to_owned(),
             opened_at: self.created_at,
