@@ -5,6 +5,7 @@ mod common;
 use std::time::Duration;
 
 use common::{bare, handle, number, refused, set, told, until};
+use pg_test::stub_pod::{Behaviour, Recorded, StubPod};
 use pg_test::{Cluster, Options};
 use postgres::Client;
 use serde_json::{Value, json};
@@ -257,8 +258,9 @@ fn payloads_of_several_alerts_belong_to_the_incident_of_each() {
 }
 
 #[test]
-fn ten_thousand_alerts_with_twenty_fingerprints_are_twenty_incidents() {
-    let cluster = cluster();
+fn ten_thousand_alerts_with_twenty_fingerprints_are_twenty_incidents_and_twenty_questions() {
+    let pod = StubPod::start(Behaviour::Ok);
+    let cluster = bare(&with_pod(&pod));
     let sessions: Vec<_> = (0..4)
         .map(|session| {
             let mut client = cluster.client().unwrap();
@@ -277,6 +279,38 @@ fn ten_thousand_alerts_with_twenty_fingerprints_are_twenty_incidents() {
     assert_eq!((all.len(), all.iter().map(|(_, count, _)| count).sum::<i32>()), (20, 10_000), "{all:?}");
     assert_eq!(number(&mut client, "SELECT count(*) FROM oncall.alert_inbox WHERE state = 'done'"), 10_000);
     assert_eq!(number(&mut client, "SELECT count(*) FROM oncall.incident_work"), 20, "each is treated once");
+    until_treated(&mut client);
+    let is_triage = |request: &Recorded| request.json()["response_format"]["json_schema"]["name"] == "triage";
+    assert_eq!(pod.requests().iter().filter(|request| is_triage(request)).count(), 20);
+}
+
+#[test]
+fn what_cannot_be_read_escalates_even_where_a_model_would_act() {
+    let pod = StubPod::start(Behaviour::Ok);
+    let cluster = common::server(&with_pod(&pod).set("oncall.autonomy", "dry_run"));
+    let mut client = cluster.client().unwrap();
+    hand_in(&mut client, &[json!(null), common::pool_alert("db-1")]);
+    until_taken_in(&mut client);
+    until_treated(&mut client);
+    let mut routes: Vec<(String, String, bool)> = client
+        .query("SELECT alert ->> 'name', routing_decision, cardinality(recommended_actions) > 0 FROM oncall.incident_audit", &[])
+        .unwrap()
+        .iter()
+        .map(|row| (row.get(0), row.get(1), row.get(2)))
+        .collect();
+    routes.sort();
+    let route = |name: &str, route: &str| (name.to_owned(), route.to_owned(), true);
+    assert_eq!(routes, [route("AlertUnreadable", "escalate"), route("PgBouncerPoolExhausted", "autonomous")]);
+}
+
+fn with_pod(pod: &StubPod) -> Options {
+    let options = Options::default().workers().set("oncall.poll_interval", "1h");
+    options.set("oncall.model_url", &pod.url()).set("oncall.chat_model", "stub-chat")
+}
+
+fn until_treated(client: &mut Client) {
+    let left = "SELECT count(*) FROM oncall.incident_work WHERE state <> 'done'";
+    until("every incident is treated", || number(client, left) == 0);
 }
 
 #[test]
