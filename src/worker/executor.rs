@@ -213,7 +213,7 @@ impl Mail {
             }),
             Ending::NeverBegan(word) => {
                 let hint = word.contains("not permitted to log in").then(|| {
-                    format!("ALTER ROLE {role} LOGIN CONNECTION LIMIT 0: workers get in by that, and clients do not")
+                    format!("To let workers in and keep clients out: ALTER ROLE {role} LOGIN CONNECTION LIMIT 0")
                 });
                 failed("28000", format!("an executor could not log in as {role}: {}", said(&word)), hint)
             }
