@@ -41,6 +41,8 @@ pub struct Claimed {
 pub struct Claim {
     /// The last row that was looked at.
     pub last: i64,
+    /// Whether there are any after it.
+    pub more: bool,
     /// How many rows were passed over, since another session has locked them: it may hold them for as long as it likes.
     pub passed_over: usize,
     /// The others.

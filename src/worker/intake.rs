@@ -76,8 +76,11 @@ async fn sweep(reactor: &Reactor, proven: bool) -> Left {
                 after = claim.last;
                 sweep.is_held_up |= claim.passed_over > 0;
                 sweep.take(claim.rows);
+                if !claim.more {
+                    return sweep.left();
+                }
             }
-            Ok(None) => return if sweep.is_held_up { Left::HeldUp } else { Left::Nothing },
+            Ok(None) => return sweep.left(),
             Err(error) => {
                 pgrx::warning!("pg_oncall: the inbox cannot be read now: {error}");
                 return Left::HeldUp;
@@ -155,6 +158,10 @@ struct Sweep {
 }
 
 impl Sweep {
+    fn left(&self) -> Left {
+        if self.is_held_up { Left::HeldUp } else { Left::Nothing }
+    }
+
     fn take(&mut self, claimed: Vec<Claimed>) {
         let mut batch = Vec::new();
         for mut row in claimed {

@@ -30,14 +30,19 @@ pub fn measure_inbox(_: Size) -> Result<Vec<Figure>> {
     let disabled = "ALTER TABLE oncall.alert_inbox DISABLE TRIGGER wake_pump;";
     let wake = added(&mut client, ("", "oncall.alert_inbox"), (disabled, "oncall.alert_inbox"))?;
     let own = added(&mut client, ("", "handed_in"), ("", "bare"))?;
-    let (mut sent, mut answered) = follow(&mut client)?;
-    Ok(vec![
+    let mut figures = vec![
         Figure::plain("inbox: what the trigger adds to an INSERT", wake, "us").at_most(100.0),
         Figure::plain("inbox: what triage_alert_trigger() adds to an INSERT", own, "us").at_most(100.0),
-        Figure::plain("inbox: commit answered to row taken in, p50", percentile(&mut answered, 0.5), "ms").at_most(5.0),
-        Figure::plain("inbox: commit answered to row taken in, p95", percentile(&mut answered, 0.95), "ms"),
-        Figure::plain("inbox: INSERT sent to row taken in, p50", percentile(&mut sent, 0.5), "ms"),
-    ])
+    ];
+    for (what, repeats) in [("a repeat", true), ("a new alert", false)] {
+        let (mut sent, mut answered) = follow(&mut client, repeats)?;
+        let named = |from: &str| format!("inbox, {what}: {from} to taken in");
+        figures
+            .push(Figure::plain(named("commit answered") + ", p50", percentile(&mut answered, 0.5), "ms").at_most(5.0));
+        figures.push(Figure::plain(named("commit answered") + ", p95", percentile(&mut answered, 0.95), "ms"));
+        figures.push(Figure::plain(named("INSERT sent") + ", p50", percentile(&mut sent, 0.5), "ms"));
+    }
+    Ok(figures)
 }
 
 /// Microseconds that one INSERT into the one table takes longer than into the other, each after a preparation: the best
@@ -61,17 +66,20 @@ fn added(client: &mut Client, one: (&str, &str), other: (&str, &str)) -> Result<
     Ok(best[0] - best[1])
 }
 
-/// For single alerts, each an incident of its own: from the INSERT, and from its answer, to the mark on the row.
-fn follow(client: &mut Client) -> Result<(Vec<Duration>, Vec<Duration>)> {
+/// For single alerts that come while the worker has nothing else to do: from the INSERT, and from its answer, to the mark
+/// on the row.
+fn follow(client: &mut Client, repeats: bool) -> Result<(Vec<Duration>, Vec<Duration>)> {
     let insert =
         client.prepare("INSERT INTO oncall.alert_inbox (source, payload) VALUES ('bench', $1) RETURNING id")?;
     let mut times = Vec::new();
     for number in 0..FOLLOWED {
-        let alert = json!({ "alertname": format!("Bench{number}"), "severity": "warning", "message": "it hurts" });
+        let name = if repeats { "Repeat".to_owned() } else { format!("New{number}") };
+        let alert = json!({ "alertname": name, "severity": "warning", "message": "it hurts" });
         let sent = SystemTime::now();
         let id: i64 = client.query_one(&insert, &[&alert])?.get(0);
         times.push((id, sent, SystemTime::now()));
         thread::sleep(Duration::from_millis(25));
+        wait_until_none(client, "oncall.incident_work WHERE state IN ('queued', 'running')")?;
     }
     wait_until_taken_in(client)?;
     let (mut from_sent, mut from_answer) = (Vec::new(), Vec::new());
@@ -154,11 +162,15 @@ fn storm(cluster: &Cluster, client: &mut Client, name: &str, senders: i32, each:
 }
 
 fn wait_until_taken_in(client: &mut Client) -> Result<()> {
+    wait_until_none(client, "oncall.alert_inbox WHERE state = 'waiting'")
+}
+
+fn wait_until_none(client: &mut Client, rows: &str) -> Result<()> {
     let began = Instant::now();
-    let waiting = client.prepare("SELECT count(*) FROM oncall.alert_inbox WHERE state = 'waiting'")?;
-    while client.query_one(&waiting, &[])?.get::<_, i64>(0) > 0 {
+    let left = client.prepare(&format!("SELECT count(*) FROM {rows}"))?;
+    while client.query_one(&left, &[])?.get::<_, i64>(0) > 0 {
         if began.elapsed() > Duration::from_secs(120) {
-            return Err(Error::SetUp("the inbox is not empty after two minutes".to_owned()));
+            return Err(Error::SetUp(format!("after two minutes there are still rows in {rows}")));
         }
         thread::sleep(Duration::from_millis(5));
     }

@@ -28,6 +28,7 @@ WITH waiting AS MATERIALIZED (
 )
 SELECT pg_catalog.jsonb_build_object(
     'last', pg_catalog.max(t.id),
+    'more', (SELECT pg_catalog.count(*) FROM waiting) OPERATOR(pg_catalog.>=) least($2::pg_catalog.int8, pg_catalog.count(*) OPERATOR(pg_catalog.+) 1),
     'passed_over', pg_catalog.count(*) OPERATOR(pg_catalog.-) pg_catalog.count(c.id),
     'rows', coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
         'id', c.id, 'source', c.source, 'received_by', c.received_by, 'received_at', c.received_at,
