@@ -42,9 +42,9 @@ CREATE FUNCTION oncall.handle_alert(alert jsonb) RETURNS SETOF oncall.incident_a
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
-    ids CONSTANT text[] := oncall_internal.triage(coalesce(alert::text, 'null'));
+    ids CONSTANT text[] := oncall_internal.handle(coalesce(alert::text, 'null'));
 BEGIN
-    RETURN QUERY SELECT * FROM oncall_internal.route_all(ids);
+    RETURN QUERY SELECT a.* FROM oncall.incident_audit AS a WHERE a.incident_id = ANY (ids) ORDER BY array_position(ids, a.incident_id);
 END
 $$;
 COMMENT ON FUNCTION oncall.handle_alert(jsonb) IS 'triage_alert() and route_incident() in one call, for each alert of the payload';
@@ -53,27 +53,12 @@ CREATE FUNCTION oncall.handle_alert(alert text) RETURNS SETOF oncall.incident_au
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
-    ids CONSTANT text[] := oncall_internal.triage_text(coalesce(alert, ''));
+    ids CONSTANT text[] := oncall_internal.handle_text(coalesce(alert, ''));
 BEGIN
-    RETURN QUERY SELECT * FROM oncall_internal.route_all(ids);
-END
-$$;
-COMMENT ON FUNCTION oncall.handle_alert(text) IS 'The same for text: a payload that arrived as text, or plain words';
-
-CREATE FUNCTION oncall_internal.route_all(ids text[]) RETURNS SETOF oncall.incident_audit
-LANGUAGE plpgsql STRICT SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    id text;
-BEGIN
-    -- In the order of the payload: where the budget does not reach for all, it must not be chance who gets it.
-    FOR id IN SELECT a.incident_id FROM oncall.incident_audit AS a WHERE a.incident_id = ANY (ids) AND a.state = 'triaged'
-              ORDER BY array_position(ids, a.incident_id) LOOP
-        PERFORM oncall_internal.route(id);
-    END LOOP;
     RETURN QUERY SELECT a.* FROM oncall.incident_audit AS a WHERE a.incident_id = ANY (ids) ORDER BY array_position(ids, a.incident_id);
 END
 $$;
-COMMENT ON FUNCTION oncall_internal.route_all(text[]) IS 'Route those of some incidents that are not routed yet; all their rows';
+COMMENT ON FUNCTION oncall.handle_alert(text) IS 'The same for text: a payload that arrived as text, or plain words';
 
 CREATE FUNCTION oncall.explain_route(incident_id text)
 RETURNS TABLE (condition text, pass boolean, value text, bound text, reason text)
@@ -192,31 +177,54 @@ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN oncall_internal.embed_builtin($1)::vector;
 COMMENT ON FUNCTION oncall.embed_builtin(text) IS 'The vector of a text by the builtin embedder: 1024 dimensions, of length 1; zero for a text without words';
 
+CREATE FUNCTION oncall_internal.fit_embedding(dimensions integer) RETURNS void
+LANGUAGE plpgsql STRICT SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    DROP INDEX IF EXISTS oncall.ops_runbooks_embedding_idx;
+    IF dimensions <> oncall_internal.embedding_dimension() THEN
+        ALTER TABLE oncall.ops_runbooks ALTER COLUMN embedding DROP NOT NULL;
+        EXECUTE format('ALTER TABLE oncall.ops_runbooks ALTER COLUMN embedding TYPE %s.vector(%s) USING NULL', oncall_internal.vector_schema(), dimensions);
+        -- The new type brings its own storage along.
+        ALTER TABLE oncall.ops_runbooks ALTER COLUMN embedding SET STORAGE MAIN;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION oncall_internal.fit_embedding(integer) IS 'Make the column embedding fit vectors of this length, those in it lost if it is another one, and take its index away';
+
+CREATE FUNCTION oncall_internal.index_embedding() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    ALTER TABLE oncall.ops_runbooks ALTER COLUMN embedding SET NOT NULL;
+    EXECUTE format('CREATE INDEX ops_runbooks_embedding_idx ON oncall.ops_runbooks USING hnsw ((embedding::%1$s.halfvec(%2$s)) %1$s.halfvec_cosine_ops)',
+                   oncall_internal.vector_schema(), oncall_internal.embedding_dimension());
+END
+$$;
+COMMENT ON FUNCTION oncall_internal.index_embedding() IS 'Index the column embedding, which is full again';
+
+CREATE FUNCTION oncall_internal.vector_schema() RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+RETURN (SELECT pg_catalog.quote_ident(n.nspname) FROM pg_catalog.pg_extension AS e
+        JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) e.extnamespace WHERE e.extname OPERATOR(pg_catalog.=) 'vector');
+COMMENT ON FUNCTION oncall_internal.vector_schema() IS 'Where pgvector is installed, quoted';
+
 CREATE FUNCTION oncall.reembed_runbooks()
 RETURNS TABLE (model text, dimensions integer, sections bigint)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     wanted CONSTANT integer := oncall_internal.probe_dimension();
-    current CONSTANT integer := oncall_internal.embedding_dimension();
-    vector_schema CONSTANT text := (SELECT quote_ident(n.nspname) FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace WHERE e.extname = 'vector');
     embedded bigint;
 BEGIN
     -- The model is asked first: the table is locked only for the writing.
     CREATE TEMPORARY TABLE oncall_reembedding ON COMMIT DROP AS
         SELECT r.runbook_id, r.section, r.content, oncall_internal.embed_passage(r.title, r.section, r.content, wanted) AS embedding
         FROM oncall.ops_runbooks AS r;
-    DROP INDEX IF EXISTS oncall.ops_runbooks_embedding_idx;
-    IF wanted <> current THEN
-        ALTER TABLE oncall.ops_runbooks ALTER COLUMN embedding DROP NOT NULL;
-        EXECUTE format('ALTER TABLE oncall.ops_runbooks ALTER COLUMN embedding TYPE %s.vector(%s) USING NULL', vector_schema, wanted);
-    END IF;
+    PERFORM oncall_internal.fit_embedding(wanted);
     UPDATE oncall.ops_runbooks AS r
     SET embedding = e.embedding, embedding_model = oncall_internal.embedding_model()
     FROM pg_temp.oncall_reembedding AS e
     WHERE e.runbook_id = r.runbook_id AND e.section = r.section AND e.content = r.content;
     GET DIAGNOSTICS embedded = ROW_COUNT;
-    ALTER TABLE oncall.ops_runbooks ALTER COLUMN embedding SET NOT NULL;
-    EXECUTE format('CREATE INDEX ops_runbooks_embedding_idx ON oncall.ops_runbooks USING hnsw (embedding %s.vector_cosine_ops)', vector_schema);
+    PERFORM oncall_internal.index_embedding();
     DROP TABLE pg_temp.oncall_reembedding;
     RETURN QUERY SELECT oncall_internal.embedding_model(), wanted, embedded;
 END
@@ -271,6 +279,8 @@ COMMENT ON FUNCTION oncall_internal.rows_of(jsonb) IS 'The rows of an executor''
 
 COMMENT ON FUNCTION oncall_internal.triage(text) IS 'Open, join or close an incident for each alert of a payload, which is JSON; their ids';
 COMMENT ON FUNCTION oncall_internal.triage_text(text) IS 'The same for text, JSON or plain words';
+COMMENT ON FUNCTION oncall_internal.handle(text) IS 'The same as triage(), and then the decision on each of them that has none yet';
+COMMENT ON FUNCTION oncall_internal.handle_text(text) IS 'The same for text, JSON or plain words';
 COMMENT ON FUNCTION oncall_internal.route(text) IS 'Decide an incident that was triaged, and write the decision down';
 COMMENT ON FUNCTION oncall_internal.conditions(text) IS 'What the router would decide now: every condition, as an array';
 COMMENT ON FUNCTION oncall_internal.store_runbook(text, text) IS 'Parse a runbook, check it and replace its rows';

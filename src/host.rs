@@ -1,6 +1,9 @@
 //! The caller's transaction as a host: every call of an agent happens at once, and is journaled in the same transaction.
+//!
+//! The journal is written in one go when the agent is done: it stands or falls with the transaction in any case, and a
+//! statement for each entry would cost a tenth of an alert's time.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{OnceCell, RefCell};
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -20,8 +23,8 @@ use serde_json::{Value, json};
 use crate::error::raise;
 use crate::pod;
 use crate::settings;
-use crate::store::catalogue::{self, Weights};
-use crate::store::journal::{self, Entry, Inference};
+use crate::store::catalogue::{self, Vectors, Weights};
+use crate::store::journal::{self, Batch, Entry, Inference};
 use crate::store::{self, measurements, policies};
 
 /// Run an agent over a [`CallerHost`], whose every call is done when it returns: one poll finishes it.
@@ -37,7 +40,8 @@ pub fn run<T>(agent: impl Future<Output = T>) -> T {
 pub struct CallerHost<'a> {
     incident: &'a str,
     agent: &'static str,
-    step: Cell<i32>,
+    journal: RefCell<Batch>,
+    vectors: OnceCell<Vectors>,
     found: RefCell<Option<Found>>,
 }
 
@@ -51,14 +55,21 @@ struct Found {
 impl<'a> CallerHost<'a> {
     /// The host of `agent` at work on `incident`.
     pub fn new(incident: &'a str, agent: &'static str) -> Self {
-        Self { incident, agent, step: Cell::new(0), found: RefCell::new(None) }
+        Self { incident, agent, journal: RefCell::default(), vectors: OnceCell::new(), found: RefCell::new(None) }
     }
 
-    /// Journal one call under the next step number. A journal that cannot be written ends the transaction.
+    /// Journal one call, which has just ended, under the next step number.
     pub fn record(&self, entry: Entry<'_>) {
-        let step = self.step.get() + 1;
-        self.step.set(step);
-        must(journal::record(self.incident, self.agent, step, entry));
+        self.journal.borrow_mut().push(entry);
+    }
+
+    /// Write the journal down. The agent is done.
+    pub fn write_journal(self) -> store::Result<()> {
+        self.journal.into_inner().write(self.incident, self.agent, 1)
+    }
+
+    fn vectors(&self) -> &Vectors {
+        self.vectors.get_or_init(|| must(catalogue::vectors()))
     }
 
     /// Log one inference with what was retrieved for it.
@@ -101,7 +112,7 @@ impl Host for CallerHost<'_> {
     async fn embed(&self, query: &Redacted) -> Result<Vector, ModelError> {
         let started = Instant::now();
         let model = pod::embedding_model();
-        let embedded = embed_query(query, &model);
+        let embedded = embed_query(query, &model, self.vectors());
         if embedded == Err(ModelError::NoPod) {
             return Err(ModelError::NoPod);
         }
@@ -121,6 +132,7 @@ impl Host for CallerHost<'_> {
         let vector = builtin::embed(query.as_str());
         let weights = weights(alert);
         let retrieval = must(catalogue::retrieve(
+            self.vectors(),
             &catalogue::Query {
                 builtin: &vector,
                 pod: pod.as_ref(),
@@ -208,17 +220,11 @@ fn weights(alert: &Alert) -> Weights {
 }
 
 /// The pod's vector of a query, if it can be compared with those of the catalogue.
-fn embed_query(query: &Redacted, model: &str) -> Result<Vector, ModelError> {
+fn embed_query(query: &Redacted, model: &str, catalogue: &Vectors) -> Result<Vector, ModelError> {
     if settings::embedding_pod().is_none() {
         return Err(ModelError::NoPod);
     }
-    if let Some(found) = must(catalogue::foreign_embedding(model)) {
-        let reason = format!(
-            "the runbooks are embedded by {found}, the queries by {model}: run SELECT * FROM oncall.reembed_runbooks()"
-        );
-        return Err(ModelError::Unusable { reason });
-    }
-    let dimension = must(catalogue::embedding_dimension());
+    let dimension = catalogue.comparable_with(model)?;
     let text = builtin::pod_query_text(query.as_str());
     let mut vectors = pod::embed(vec![text], Kind::Query, Some(dimension))?;
     Ok(Vector::from(vectors.pop().unwrap_or_default()))

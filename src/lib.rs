@@ -61,6 +61,8 @@ pgrx::extension_sql_file!(
         "guards",
         api::incidents::triage,
         api::incidents::triage_text,
+        api::incidents::handle,
+        api::incidents::handle_text,
         api::incidents::route,
         api::incidents::conditions,
         api::runbooks::store_runbook,

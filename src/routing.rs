@@ -9,26 +9,31 @@ use serde_json::json;
 
 use crate::error::OncallError;
 use crate::settings;
-use crate::store::incidents::{self, Case};
+use crate::store::incidents::{self, Facts};
 use crate::store::journal::{self, Entry};
-use crate::store::{self, catalogue, policies};
+use crate::store::{self, catalogue};
 use crate::triaging;
 
 /// Decide an incident that was triaged.
 pub fn route(id: &str) -> store::Result<Decision> {
+    let state = incidents::lock(id)?;
+    if state == "triaged" { route_locked(id) } else { Err(OncallError::NotRoutable { id: id.to_owned(), state }) }
+}
+
+/// Decide an incident if it was triaged and not routed yet.
+pub fn route_if_triaged(id: &str) -> store::Result<Option<Decision>> {
+    if incidents::lock(id)? == "triaged" { route_locked(id).map(Some) } else { Ok(None) }
+}
+
+fn route_locked(id: &str) -> store::Result<Decision> {
     let started = Instant::now();
-    incidents::lock(id)?;
-    let (case, mut decision) = decide(id)?;
-    if case.state != "triaged" {
-        return Err(OncallError::NotRoutable { id: id.to_owned(), state: case.state });
-    }
+    let (facts, mut decision) = decide(id)?;
     if decision.route == Route::Autonomous {
         // Only who would spend waits for the others who would; what they spent may leave nothing.
         incidents::hold_budget()?;
         (_, decision) = decide(id)?;
     }
     let autonomy = settings::autonomy();
-    let step = journal::last_step(id, triaging::AGENT)? + 1;
     let entry = Entry {
         kind: "route",
         request: json!({ "policy_version": decision.policy_version, "autonomy": autonomy.as_str() }),
@@ -38,29 +43,29 @@ pub fn route(id: &str) -> store::Result<Decision> {
         tokens_out: None,
         latency: started.elapsed(),
     };
-    journal::record(id, triaging::AGENT, step, entry)?;
+    journal::record(id, triaging::AGENT, facts.last_step + 1, entry)?;
     incidents::record_route(id, &decision, autonomy)?;
     Ok(decision)
 }
 
 /// The decision on an incident by what is true now: a step that was changed since the triage counts as it is now.
-pub fn decide(id: &str) -> store::Result<(Case, Decision)> {
-    let case = incidents::case(id)?;
+pub fn decide(id: &str) -> store::Result<(Facts, Decision)> {
+    let facts = incidents::facts(id, triaging::AGENT)?;
+    let case = &facts.case;
     let untriaged = || OncallError::NotRoutable { id: id.to_owned(), state: "not triaged".to_owned() };
     let triage = case.triage.as_ref().ok_or_else(untriaged)?;
     // For an alert that nobody could read there is no step, whatever was retrieved for the words that say so.
     let unreadable = case.source.as_deref() == Some(UNREADABLE_SOURCE);
     let steps = if unreadable { Vec::new() } else { catalogue::steps_of(&case.runbooks)? };
     let retrieval = Retrieval { steps, ..Retrieval::default() };
-    let policies = policies::all()?;
     let decision = policy::decide(&policy::Case {
         triage,
         retrieval: &retrieval,
-        policy: policy::select(&policies, case.severity, case.incident_type.as_deref()),
-        breaker: policies::breaker()?,
+        policy: policy::select(&facts.policies, case.severity, case.incident_type.as_deref()),
+        breaker: facts.breaker,
         autonomy: settings::autonomy(),
-        actions_last_hour: incidents::actions_last_hour()?,
-        repeats_last_hour: &incidents::repeats_last_hour()?,
+        actions_last_hour: facts.actions_last_hour,
+        repeats_last_hour: &facts.repeats_last_hour,
     });
-    Ok((case, decision))
+    Ok((facts, decision))
 }

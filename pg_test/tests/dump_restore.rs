@@ -166,7 +166,7 @@ fn a_catalogue_of_another_dimension_is_restored_in_three_steps() {
     let asked = pod.request_count();
     let script = [
         dump(&cluster, &["--section=pre-data"]),
-        "ALTER TABLE oncall.ops_runbooks ALTER COLUMN embedding TYPE public.vector(384);\n".to_owned(),
+        "SELECT oncall_internal.fit_embedding(384), oncall_internal.index_embedding();\n".to_owned(),
         dump(&cluster, &["--section=data", "--section=post-data"]),
     ];
     let mut restored = restore(&cluster, &script.concat());

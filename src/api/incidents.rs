@@ -17,20 +17,41 @@ use crate::store::incidents::{self, Opened};
 use crate::store::{self, work};
 use crate::triaging;
 
-/// Treat every alert of a payload, JSON as text; the ids of their incidents.
+/// Open, join or close an incident for each alert of a payload, JSON as text, and triage the new ones; their ids.
 ///
 /// Not a `JsonB`: that one panics at what is JSON to Postgres and more than serde_json reads, as 1e400 and 200 nested lists.
 #[pg_extern(schema = "oncall_internal", strict)]
 fn triage(payload: &str) -> Answer<Vec<String>> {
-    let alerts = intake::read(payload).map_err(OncallError::from)?;
-    Ok(accept_all(&alerts)?)
+    Ok(accept_all(&intake::read(payload).map_err(OncallError::from)?)?)
 }
 
 /// The same for text: a payload that arrived as text, or words.
 #[pg_extern(schema = "oncall_internal", strict)]
 fn triage_text(payload: &str) -> Answer<Vec<String>> {
-    let alerts = intake::read_text(payload).map_err(OncallError::from)?;
-    Ok(accept_all(&alerts)?)
+    Ok(accept_all(&intake::read_text(payload).map_err(OncallError::from)?)?)
+}
+
+/// Triage the alerts of a payload, JSON as text, and route what is not routed yet; the ids of their incidents.
+#[pg_extern(schema = "oncall_internal", strict)]
+fn handle(payload: &str) -> Answer<Vec<String>> {
+    Ok(handle_all(&intake::read(payload).map_err(OncallError::from)?)?)
+}
+
+/// The same for text: a payload that arrived as text, or words.
+#[pg_extern(schema = "oncall_internal", strict)]
+fn handle_text(payload: &str) -> Answer<Vec<String>> {
+    Ok(handle_all(&intake::read_text(payload).map_err(OncallError::from)?)?)
+}
+
+/// In the order of the payload: where the budget does not reach for all, it must not be chance who gets it.
+fn handle_all(alerts: &[Alert]) -> store::Result<Vec<String>> {
+    let ids = accept_all(alerts)?;
+    for id in &ids {
+        if routing::route_if_triaged(id)?.is_some() {
+            work::queue_treatment(id)?;
+        }
+    }
+    Ok(ids)
 }
 
 /// The ids in the order of the payload, each once.
@@ -80,6 +101,7 @@ fn triage_incident(id: &str, alert: &Alert) -> store::Result<()> {
         host.record_inference(Some(json!(triage.reply).to_string()), settings::BUILTIN, context, None);
     }
     host.record(triaging::entry(alert, &triage, started.elapsed()));
+    host.write_journal()?;
     incidents::record_triage(id, &triage, &retrieval)
 }
 

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::error::{Answer, OncallError};
 use crate::pod;
-use crate::store::catalogue::{self, Query, Row, Weights};
+use crate::store::catalogue::{self, Query, Row, Vectors, Weights};
 use crate::store::{self, policies};
 
 /// The most bytes of a runbook; one that is longer is none.
@@ -31,7 +31,7 @@ fn store_runbook(markdown: &str, file: &str) -> Answer<JsonB> {
         return Err(OncallError::TooLarge { what: "the runbook", bytes: markdown.len(), most: MOST_BYTES }.into());
     }
     let parsed = runbook::parse_checked(markdown, file, &catalogue::tools()?).map_err(OncallError::from)?;
-    refuse_mixed_models()?;
+    refuse_mixed_models(&catalogue::vectors()?)?;
     let rows = rows(&parsed)?;
     catalogue::replace_runbook(&parsed.id, &rows)?;
     let steps = rows.iter().filter(|row| row.step.is_some()).count();
@@ -76,10 +76,10 @@ fn step_column(step: &Step) -> store::Result<BTreeMap<String, Value>> {
 }
 
 /// Rows of two models cannot be compared: say so while somebody is there to hear it.
-fn refuse_mixed_models() -> store::Result<()> {
+fn refuse_mixed_models(vectors: &Vectors) -> store::Result<()> {
     let model = pod::embedding_model();
-    match catalogue::foreign_embedding(&model)? {
-        Some(found) => Err(OncallError::MixedModels { found, expected: model }),
+    match vectors.foreign_to(&model) {
+        Some(found) => Err(OncallError::MixedModels { found: found.to_owned(), expected: model }),
         None => Ok(()),
     }
 }
@@ -150,7 +150,7 @@ fn embed_passage(title: &str, section: &str, content: &str, dimension: i32) -> A
 /// The length of the vectors in `ops_runbooks.embedding`.
 #[pg_extern(schema = "oncall_internal", strict, stable)]
 fn embedding_dimension() -> Answer<i32> {
-    Ok(catalogue::embedding_dimension()? as i32)
+    Ok(catalogue::vectors()?.dimension as i32)
 }
 
 /// The length of the vectors of the embedding model in use, by asking it.
@@ -179,13 +179,15 @@ fn search(query: &str, k: i32) -> Answer<JsonB> {
         Err(error) => return Err(OncallError::Embedding(error).into()),
         Ok(mut vectors) => Some(Vector::from(vectors.pop().unwrap_or_default())),
     };
+    let vectors = catalogue::vectors()?;
     if let Some(vector) = &pod_vector {
-        refuse_mixed_models()?;
-        refuse_wrong_dimension(catalogue::embedding_dimension()?, vector.as_slice().len())?;
+        refuse_mixed_models(&vectors)?;
+        refuse_wrong_dimension(vectors.dimension, vector.as_slice().len())?;
     }
     let policies = policies::all()?;
     let policy = policy::select(&policies, None, None);
     let found = catalogue::retrieve(
+        &vectors,
         &Query { builtin: &builtin_vector, pod: pod_vector.as_ref(), alert_name: Some(query.trim()), k },
         Weights { builtin: policy.builtin_weight, pod: policy.pod_weight },
     )?;

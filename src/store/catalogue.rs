@@ -9,10 +9,11 @@ use oncall_domain::retrieval::Retrieval;
 use oncall_domain::runbook::Step;
 use oncall_domain::tool::{Catalogue, Tool, validate_step};
 use pgvector::Vector;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::{Result, jsonb, reals, statement};
+use super::{Result, Statement, jsonb, reals, statement};
 use crate::backend::with_settings;
+use crate::error::OncallError;
 
 /// The most sections of one search: all of an HNSW index's answer is held in memory, and `hnsw.ef_search` ends at 1,000.
 pub const MOST_SECTIONS: i32 = 100;
@@ -27,15 +28,14 @@ const USUAL_EF_SEARCH: i32 = 40;
 ///
 /// It must exceed the candidates. Beyond that it grows with the root of the catalogue: what keeps recall@5 at 0.98 among
 /// 50,000 sections costs three times as much as 2,000 sections need (measured by the benchmark).
-fn ef_search(candidates: i32) -> Result<i32> {
-    let sections: f64 = statement!("catalogue_size").ask(&[])?.unwrap_or(-1.0);
+fn ef_search(sections: f64, candidates: i32) -> i32 {
     let wanted = if sections < 0.0 { USUAL_EF_SEARCH } else { (sections.sqrt() / 3.5) as i32 };
-    Ok(wanted.clamp(candidates + 5, 1000))
+    wanted.clamp(candidates + 5, 1000)
 }
 
-/// What the search runs under. The planner does not count that each vector of a scan is fetched from TOAST, so below
-/// some ten thousand rows it would read them all, by a scan or by another index, and sort. What is "off" costs ten
-/// thousand million where it cannot be avoided, and that must not wake the JIT.
+/// What the search runs under. The planner does not count what a comparison of two vectors costs, so in a small
+/// catalogue it would read all rows, by a scan or by another index, and sort. What is "off" costs ten thousand million
+/// where it cannot be avoided, and that must not wake the JIT.
 /// With its limits unknown the plan is the same, and planning anew for each alert would cost a millisecond.
 const SEARCH_SETTINGS: &[(&CStr, &CStr)] = &[
     (c"enable_seqscan", c"off"),
@@ -43,6 +43,39 @@ const SEARCH_SETTINGS: &[(&CStr, &CStr)] = &[
     (c"jit", c"off"),
     (c"plan_cache_mode", c"force_generic_plan"),
 ];
+
+/// What the catalogue's vectors are.
+#[derive(Debug, Deserialize)]
+pub struct Vectors {
+    /// How many sections there are, by the last ANALYZE; negative before the first.
+    sections: f64,
+    /// The length of the vectors in the column `embedding`.
+    pub dimension: usize,
+    first_model: Option<String>,
+    last_model: Option<String>,
+}
+
+impl Vectors {
+    /// The length that a query's vector by `model` must have, if it can be compared with these at all.
+    pub fn comparable_with(&self, model: &str) -> std::result::Result<usize, ModelError> {
+        let Some(found) = self.foreign_to(model) else { return Ok(self.dimension) };
+        let reason = format!(
+            "the runbooks are embedded by {found}, the queries by {model}: run SELECT * FROM oncall.reembed_runbooks()"
+        );
+        Err(ModelError::Unusable { reason })
+    }
+
+    /// Another model than `model` by which some row was embedded, if there is any.
+    pub fn foreign_to(&self, model: &str) -> Option<&str> {
+        [&self.first_model, &self.last_model].into_iter().flatten().map(String::as_str).find(|found| *found != model)
+    }
+}
+
+/// What the catalogue's vectors are just now.
+pub fn vectors() -> Result<Vectors> {
+    let found = statement!("vectors").ask(&[])?;
+    found.ok_or_else(|| OncallError::Catalogue { reason: "ops_runbooks has no column embedding".into() })
+}
 
 /// How the two cosines are weighed against each other.
 #[derive(Debug, Clone, Copy)]
@@ -66,13 +99,14 @@ pub struct Query<'a> {
     pub k: i32,
 }
 
-/// The top k sections, and every step of their runbooks.
-pub fn retrieve(query: &Query<'_>, weights: Weights) -> Result<Retrieval> {
+/// The top k sections among `vectors`, and every step of their runbooks.
+pub fn retrieve(vectors: &Vectors, query: &Query<'_>, weights: Weights) -> Result<Retrieval> {
     let candidates = query.k + MORE_CANDIDATES;
-    let ef_search = CString::new(ef_search(candidates)?.to_string()).expect("digits hold no NUL");
+    let ef_search = CString::new(ef_search(vectors.sections, candidates).to_string()).expect("digits hold no NUL");
     let settings = [SEARCH_SETTINGS, &[(c"hnsw.ef_search", ef_search.as_c_str())]].concat();
+    let text = include_str!("sql/retrieve.sql").replace("@dimension@", &vectors.dimension.to_string());
     let found = with_settings(&settings, || {
-        statement!("retrieve").ask(&[
+        Statement::new(text).ask(&[
             reals(query.builtin),
             query.pod.map(|vector| vector.as_slice().to_vec()).into(),
             weights.builtin.into(),
@@ -88,21 +122,24 @@ pub fn retrieve(query: &Query<'_>, weights: Weights) -> Result<Retrieval> {
 /// The steps of `runbooks` as they stand now: those whose tool is there and still lets them.
 pub fn steps_of(runbooks: &[RunbookId]) -> Result<Vec<Step>> {
     let ids: Vec<String> = runbooks.iter().map(|id| id.as_str().to_owned()).collect();
-    let mut steps: Vec<Step> = statement!("steps_of").ask(&[ids.into()])?.unwrap_or_default();
-    let mut names: Vec<String> = steps.iter().map(|step| step.tool.as_str().to_owned()).collect();
-    names.extend(steps.iter().filter_map(|step| Some(step.rollback.as_ref()?.tool.as_str().to_owned())));
-    let tools = sound(statement!("tools_named").ask(&[names.into()])?)?;
+    #[derive(Deserialize)]
+    struct Found {
+        steps: Vec<Step>,
+        tools: Vec<serde_json::Value>,
+    }
+    let Some(Found { mut steps, tools }) = statement!("steps_of").ask(&[ids.into()])? else { return Ok(Vec::new()) };
+    let tools = sound(tools)?;
     steps.retain(|step| validate_step(step, &tools).is_ok());
     Ok(steps)
 }
 
 /// Every sound tool. One that is not (a trigger refuses it, so somebody took that away) is none, and the rest still work.
 pub fn tools() -> Result<Catalogue> {
-    sound(statement!("tools").ask(&[])?)
+    sound(statement!("tools").ask(&[])?.unwrap_or_default())
 }
 
-fn sound(rows: Option<Vec<serde_json::Value>>) -> Result<Catalogue> {
-    let tools = rows.unwrap_or_default().into_iter().filter_map(|row| serde_json::from_value::<Tool>(row).ok());
+fn sound(rows: Vec<serde_json::Value>) -> Result<Catalogue> {
+    let tools = rows.into_iter().filter_map(|row| serde_json::from_value::<Tool>(row).ok());
     Ok(Catalogue::new(tools.filter(|tool| tool.check().is_ok()))?)
 }
 
@@ -137,25 +174,4 @@ pub struct Row<'a> {
 pub fn replace_runbook(id: &RunbookId, rows: &[Row<'_>]) -> Result<usize> {
     statement!("delete_runbook").write(&[id.as_str().into()])?;
     statement!("insert_sections").write(&[jsonb(&rows)?])
-}
-
-/// Another model than `model` by which some row was embedded, if there is any.
-pub fn foreign_embedding(model: &str) -> Result<Option<String>> {
-    statement!("foreign_embedding").ask(&[model.into()])
-}
-
-/// The length of the vectors in the column `embedding`.
-pub fn embedding_dimension() -> Result<usize> {
-    Ok(statement!("embedding_dimension").ask(&[])?.unwrap_or(0))
-}
-
-/// The length that a query's vector by `model` must have, if it can be compared with those of the catalogue at all.
-pub fn comparable_with(model: &str) -> Result<std::result::Result<usize, ModelError>> {
-    if let Some(found) = foreign_embedding(model)? {
-        let reason = format!(
-            "the runbooks are embedded by {found}, the queries by {model}: run SELECT * FROM oncall.reembed_runbooks()"
-        );
-        return Ok(Err(ModelError::Unusable { reason }));
-    }
-    Ok(Ok(embedding_dimension()?))
 }

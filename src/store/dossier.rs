@@ -27,6 +27,7 @@ pub struct Dossier {
     conditions: Option<Vec<Condition>>,
     autonomy: Option<Autonomy>,
     policy_version: Option<i64>,
+    breaker: Option<String>,
     sections: Vec<Retrieved>,
 }
 
@@ -56,7 +57,7 @@ impl Dossier {
             &retrieval,
         )
         // A switch that was thrown since counts.
-        .under(settings::autonomy(), policies::breaker()?);
+        .under(settings::autonomy(), policies::breaker(self.breaker.as_deref()));
         Ok(Some(Incident {
             id: id.to_owned(),
             opened_at: self.created_at,

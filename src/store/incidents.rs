@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use oncall_domain::alert::{Alert, Severity};
 use oncall_domain::ids::{RunbookId, StepId};
 use oncall_domain::intake::Kept;
-use oncall_domain::policy::{Autonomy, Decision};
+use oncall_domain::policy::{Autonomy, Breaker, Decision, Policy};
 use oncall_domain::retrieval::{FoundBy, Retrieval};
 use oncall_domain::triage::Triage;
 use pgrx::AnyNumeric;
 use serde::Deserialize;
 
-use super::{Result, jsonb, statement, writing};
+use super::{Result, Statement, jsonb, policies, statement, writing};
 use crate::error::OncallError;
 
 /// What becomes of an alert that comes in.
@@ -31,14 +31,13 @@ pub(super) const ATTEMPTS: usize = 5;
 /// The unique index on open fingerprints decides between two sessions, so this never opens two.
 pub fn open(alert: &Alert, kept: &Kept, window_s: i32) -> Result<Opened> {
     let fingerprint = alert.fingerprint.as_str();
-    let window = || f64::from(window_s).into();
     let severity = alert.severity.map(Severity::as_str);
     for _ in 0..ATTEMPTS {
-        let joined = writing(|| statement!("join_incident").tell(&[fingerprint.into(), window(), severity.into()]))?;
+        let touch = statement!("touch_incident");
+        let joined = writing(|| touch.tell(&[fingerprint.into(), f64::from(window_s).into(), severity.into()]))?;
         if let Some(id) = joined {
             return Ok(Opened::Joined(id));
         }
-        writing(|| statement!("expire_incident").write(&[fingerprint.into(), window()]))?;
         let opened = statement!("open_incident").tell(&[
             fingerprint.into(),
             kept.text.as_str().into(),
@@ -97,8 +96,6 @@ fn rounded(value: f64) -> Option<AnyNumeric> {
 /// What the router needs to know of an incident.
 #[derive(Debug, Deserialize)]
 pub struct Case {
-    /// `triaged`, or a state in which it cannot be routed.
-    pub state: String,
     /// The system that sent the alert.
     pub source: Option<String>,
     /// The alert's severity.
@@ -111,11 +108,10 @@ pub struct Case {
     pub runbooks: Vec<RunbookId>,
 }
 
-/// Lock an incident until the transaction ends, so that it is routed once. What is asked next sees what the session
-/// that held it before has written.
-pub fn lock(id: &str) -> Result<()> {
-    let there: Option<bool> = statement!("lock_incident").tell(&[id.into()])?;
-    there.map(drop).ok_or_else(|| OncallError::NoSuchIncident { id: id.to_owned() })
+/// Lock an incident until the transaction ends, so that it is routed once; its state. What is asked next sees what the
+/// session that held it before has written.
+pub fn lock(id: &str) -> Result<String> {
+    statement!("lock_incident").tell(&[id.into()])?.ok_or_else(|| OncallError::NoSuchIncident { id: id.to_owned() })
 }
 
 /// The case of an incident.
@@ -123,21 +119,59 @@ pub fn case(id: &str) -> Result<Case> {
     statement!("route_case").ask(&[id.into()])?.ok_or_else(|| OncallError::NoSuchIncident { id: id.to_owned() })
 }
 
+/// What a decision goes by, all of it as of one moment.
+#[derive(Debug)]
+pub struct Facts {
+    /// The incident's case.
+    pub case: Case,
+    /// Every policy that can still decide.
+    pub policies: Vec<Policy>,
+    /// The breaker.
+    pub breaker: Breaker,
+    /// How many actions autonomous decisions ordered within the last hour.
+    pub actions_last_hour: u32,
+    /// How often each step was carried out within the last hour, on the target where that was most often.
+    pub repeats_last_hour: BTreeMap<StepId, u32>,
+    /// The number of the last step that the agent took; 0 before the first.
+    pub last_step: i32,
+}
+
+/// What the decision on an incident goes by, in one statement; `agent` is the one who decides.
+pub fn facts(id: &str, agent: &str) -> Result<Facts> {
+    #[derive(Deserialize)]
+    struct Answers {
+        case: Option<Case>,
+        policies: Option<Vec<Policy>>,
+        breaker: Option<String>,
+        actions_last_hour: Option<u32>,
+        repeats_last_hour: Option<BTreeMap<StepId, u32>>,
+        last_step: Option<i32>,
+    }
+    let questions = Statement::together(&[
+        ("case", include_str!("sql/route_case.sql")),
+        ("policies", include_str!("sql/policies.sql")),
+        ("breaker", include_str!("sql/breaker.sql")),
+        ("actions_last_hour", include_str!("sql/actions_last_hour.sql")),
+        ("repeats_last_hour", include_str!("sql/repeats_last_hour.sql")),
+        ("last_step", include_str!("sql/last_step.sql")),
+    ]);
+    let no_such = || OncallError::NoSuchIncident { id: id.to_owned() };
+    let found: Answers = questions.ask(&[id.into(), agent.into()])?.ok_or_else(no_such)?;
+    Ok(Facts {
+        case: found.case.ok_or_else(no_such)?,
+        policies: found.policies.unwrap_or_default(),
+        breaker: policies::breaker(found.breaker.as_deref()),
+        actions_last_hour: found.actions_last_hour.unwrap_or(0),
+        repeats_last_hour: found.repeats_last_hour.unwrap_or_default(),
+        last_step: found.last_step.unwrap_or(0),
+    })
+}
+
 /// Wait until no other session is about to spend from the hourly budget: two that decide at once would each see what is
 /// left, and both spend it.
 pub fn hold_budget() -> Result<()> {
     statement!("hold_budget").tell::<i64>(&[])?;
     Ok(())
-}
-
-/// How many actions autonomous decisions ordered within the last hour.
-pub fn actions_last_hour() -> Result<u32> {
-    Ok(statement!("actions_last_hour").ask(&[])?.unwrap_or(0))
-}
-
-/// How often each step was carried out within the last hour, on the target where that was most often.
-pub fn repeats_last_hour() -> Result<BTreeMap<StepId, u32>> {
-    Ok(statement!("repeats_last_hour").ask(&[])?.unwrap_or_default())
 }
 
 /// Write down the decision.

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use pgvector::Vector;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Result, jsonb, reals, statement, writing};
+use super::{Result, Statement, jsonb, reals, statement, writing};
 
 /// One entry of the journal.
 #[derive(Debug)]
@@ -31,26 +32,79 @@ fn tokens(count: Option<u32>) -> Option<i32> {
     count.map(|n| i32::try_from(n).unwrap_or(i32::MAX))
 }
 
-/// Write `entry` under (incident, agent, step).
+/// Write `entry`, whose call has just ended, under (incident, agent, step).
 pub fn record(incident: &str, agent: &str, step: i32, entry: Entry<'_>) -> Result<()> {
-    let (status, outcome) = match entry.outcome {
-        Ok(value) => ("done", value),
-        Err(error) => ("failed", error),
-    };
-    statement!("record_step").write(&[
-        incident.into(),
-        agent.into(),
-        step.into(),
-        entry.kind.into(),
-        jsonb(&entry.request)?,
-        status.into(),
-        jsonb(&outcome)?,
-        entry.model.map(str::to_owned).into(),
-        tokens(entry.tokens_in).into(),
-        tokens(entry.tokens_out).into(),
-        (entry.latency.as_secs_f64() * 1000.0).into(),
-    ])?;
-    Ok(())
+    let mut batch = Batch::default();
+    batch.push(entry);
+    batch.write(incident, agent, step)
+}
+
+/// Entries that will be written by one statement.
+#[derive(Debug, Default)]
+pub struct Batch(Vec<Row>);
+
+/// An entry as its row will be.
+#[derive(Debug)]
+struct Row {
+    kind: &'static str,
+    request: Value,
+    status: &'static str,
+    outcome: Value,
+    model: Option<String>,
+    tokens_in: Option<i32>,
+    tokens_out: Option<i32>,
+    started_at: Timestamp,
+    latency: Duration,
+}
+
+impl Batch {
+    /// Add an entry whose call has just ended: its beginning is reckoned from now.
+    pub fn push(&mut self, entry: Entry<'_>) {
+        let (status, outcome) = match entry.outcome {
+            Ok(value) => ("done", value),
+            Err(error) => ("failed", error),
+        };
+        self.0.push(Row {
+            kind: entry.kind,
+            request: entry.request,
+            status,
+            outcome,
+            model: entry.model.map(str::to_owned),
+            tokens_in: tokens(entry.tokens_in),
+            tokens_out: tokens(entry.tokens_out),
+            started_at: Timestamp::now() - entry.latency,
+            latency: entry.latency,
+        });
+    }
+
+    /// Write all of them under (incident, agent, step), numbered from `first_step`.
+    pub fn write(self, incident: &str, agent: &str, first_step: i32) -> Result<()> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        let mut args = vec![incident.into(), agent.into(), first_step.into()];
+        let mut rows = Vec::with_capacity(self.0.len());
+        for (place, row) in self.0.into_iter().enumerate() {
+            let first = args.len() + 1;
+            args.extend([
+                row.kind.into(),
+                jsonb(&row.request)?,
+                row.status.into(),
+                jsonb(&row.outcome)?,
+                row.model.into(),
+                row.tokens_in.into(),
+                row.tokens_out.into(),
+                (row.started_at.as_microsecond() as f64 / 1e6).into(),
+                (row.latency.as_secs_f64() * 1000.0).into(),
+            ]);
+            let numbers: Vec<String> = (first..=args.len()).map(|number| format!("${number}")).collect();
+            rows.push(format!("({place}, {})", numbers.join(", ")));
+        }
+        // A list of rows and not an array to take apart: the server neither builds one nor reads it.
+        let text = include_str!("sql/record_steps.sql").replace("@rows@", &rows.join(", "));
+        Statement::new(text).write(&args)?;
+        Ok(())
+    }
 }
 
 /// The number of the last step that `agent` took on `incident`; 0 before the first.

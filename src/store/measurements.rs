@@ -1,14 +1,23 @@
 //! `metric_sample` and `pg_stat_statements`: what was measured of late.
 
 use oncall_domain::host::Metric;
+use serde::Deserialize;
 
-use super::{Result, Statement, statement};
+use super::{Result, Statement};
 
 /// The latest samples, and the statements that take the most time where `pg_stat_statements` is installed.
 pub fn recent() -> Result<Vec<Metric>> {
-    let mut metrics: Vec<Metric> = statement!("samples").ask(&[])?.unwrap_or_default();
-    let schema: Option<String> = statement!("statements_schema").ask(&[])?;
-    if let Some(schema) = schema {
+    #[derive(Deserialize)]
+    struct Found {
+        samples: Vec<Metric>,
+        statements_schema: Option<String>,
+    }
+    let questions = Statement::together(&[
+        ("samples", include_str!("sql/samples.sql")),
+        ("statements_schema", include_str!("sql/statements_schema.sql")),
+    ]);
+    let Some(Found { samples: mut metrics, statements_schema }) = questions.ask(&[])? else { return Ok(Vec::new()) };
+    if let Some(schema) = statements_schema {
         let text = include_str!("sql/statements.sql").replace("@statements@", &schema);
         let statements: Option<Vec<Metric>> = Statement::new(text).ask(&[])?;
         metrics.extend(statements.unwrap_or_default());

@@ -45,6 +45,14 @@ impl Statement {
         Self(text.into())
     }
 
+    /// Several statements that ask, as one: it answers with an object of their answers by these names. They see the same
+    /// state, and the server goes to work once; their parameters are shared.
+    pub fn together(questions: &[(&str, &str)]) -> Self {
+        // Each on lines of its own: a file may end in a comment.
+        let fields: Vec<String> = questions.iter().map(|(name, text)| format!("'{name}', (\n{text}\n)")).collect();
+        Self::new(format!("SELECT pg_catalog.jsonb_build_object({})", fields.join(", ")))
+    }
+
     /// Run it as a reader and take the one jsonb value that it answers with; `None` for no row or NULL.
     ///
     /// `select`, not `update`: that one would assign a transaction id and fail on a standby.

@@ -197,7 +197,7 @@ impl Host for WorkerHost {
         }
         let started = Instant::now();
         let model = pod::embedding_model();
-        let embedded = match must(transaction(|| catalogue::comparable_with(&model))) {
+        let embedded = match must(transaction(catalogue::vectors)).comparable_with(&model) {
             Err(error) => Err(error),
             Ok(dimension) => {
                 let text = builtin::pod_query_text(query.as_str());
@@ -225,7 +225,7 @@ impl Host for WorkerHost {
                 alert_name: alert.name.as_deref(),
                 k: settings::top_k(),
             };
-            Ok(json!(catalogue::retrieve(&asked, weights)?))
+            Ok(json!(catalogue::retrieve(&catalogue::vectors()?, &asked, weights)?))
         });
         let found = Found { query: query.clone(), vector, retrieval: retrieval.clone() };
         self.conversation.found.replace(Some(found));

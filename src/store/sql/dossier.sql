@@ -2,7 +2,7 @@
 SELECT pg_catalog.jsonb_build_object(
     'state', a.state, 'alert', a.alert, 'fingerprint', a.fingerprint, 'severity', a.severity, 'triage', a.triage,
     'route', a.routing_decision, 'conditions', a.reasons, 'autonomy', a.autonomy, 'policy_version', a.policy_version,
-    'created_at', a.created_at, 'routed_at', a.routed_at,
+    'created_at', a.created_at, 'breaker', (SELECT c.state FROM oncall.circuit_breaker AS c),
     'sections', coalesce((
         SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
             'runbook_id', r.runbook_id, 'title', r.title, 'incident_type', r.incident_type, 'section', r.section,

@@ -1,2 +1,2 @@
--- $1 incident: the row is locked until the transaction ends, so that it is routed once.
-SELECT pg_catalog.to_jsonb(true) FROM oncall.incident_audit WHERE incident_id OPERATOR(pg_catalog.=) $1 FOR UPDATE
+-- $1 incident: its state. The row is locked until the transaction ends, so that it is routed once.
+SELECT pg_catalog.to_jsonb(state) FROM oncall.incident_audit WHERE incident_id OPERATOR(pg_catalog.=) $1 FOR UPDATE

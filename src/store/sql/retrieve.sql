@@ -1,25 +1,26 @@
 -- $1 builtin vector, $2 the pod's vector or NULL, $3 weight of the builtin one, $4 weight of the pod's,
 -- $5 the alert's name or NULL, $6 k, $7 how many candidates each index gives.
 -- Candidates come from both indexes and from the names; each has both cosines, so the sum of cosines ranks, not an index.
+-- The index of embedding holds half precision, for vectors of @dimension@ numbers.
 -- Each vector of the query is a subquery, so that the cast from an array is done once and not for every row.
 WITH candidate AS MATERIALIZED (
     (SELECT runbook_id, section, position, alerts OPERATOR(pg_catalog.@>) ARRAY[$5::text] AS named,
-            builtin_embedding OPERATOR(@vector@.<=>) (SELECT $1::real[]::@vector@.vector) AS builtin_distance,
+            builtin_embedding OPERATOR(@vector@.<=>) (SELECT $1::real[]::@vector@.halfvec) AS builtin_distance,
             embedding OPERATOR(@vector@.<=>) (SELECT $2::real[]::@vector@.vector) AS pod_distance
      FROM oncall.ops_runbooks
-     ORDER BY builtin_embedding OPERATOR(@vector@.<=>) (SELECT $1::real[]::@vector@.vector)
+     ORDER BY builtin_embedding OPERATOR(@vector@.<=>) (SELECT $1::real[]::@vector@.halfvec)
      LIMIT $7)
     UNION
     (SELECT runbook_id, section, position, alerts OPERATOR(pg_catalog.@>) ARRAY[$5::text],
-            builtin_embedding OPERATOR(@vector@.<=>) (SELECT $1::real[]::@vector@.vector),
+            builtin_embedding OPERATOR(@vector@.<=>) (SELECT $1::real[]::@vector@.halfvec),
             embedding OPERATOR(@vector@.<=>) (SELECT $2::real[]::@vector@.vector)
      FROM oncall.ops_runbooks
      WHERE $2::real[] IS NOT NULL
-     ORDER BY embedding OPERATOR(@vector@.<=>) (SELECT $2::real[]::@vector@.vector)
+     ORDER BY embedding::@vector@.halfvec(@dimension@) OPERATOR(@vector@.<=>) (SELECT $2::real[]::@vector@.halfvec)
      LIMIT $7)
     UNION
     (SELECT runbook_id, section, position, true,
-            builtin_embedding OPERATOR(@vector@.<=>) (SELECT $1::real[]::@vector@.vector),
+            builtin_embedding OPERATOR(@vector@.<=>) (SELECT $1::real[]::@vector@.halfvec),
             embedding OPERATOR(@vector@.<=>) (SELECT $2::real[]::@vector@.vector)
      FROM oncall.ops_runbooks
      WHERE alerts OPERATOR(pg_catalog.@>) ARRAY[$5::text])
