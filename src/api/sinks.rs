@@ -51,7 +51,7 @@ fn page_incident(incident: &str, note: &str) -> Answer<Vec<String>> {
         hypothesis: case.hypothesis,
         ..blank(incident, PageKind::Escalation)?
     };
-    Ok(deliveries::enqueue(incident, &page)?)
+    Ok(deliveries::enqueue(incident, &page)?.into_iter().map(|queued| queued.sink).collect())
 }
 
 /// A page that says nothing yet.

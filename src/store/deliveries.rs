@@ -92,15 +92,25 @@ pub struct Case {
     pub hypothesis: Option<String>,
 }
 
+/// A page that is to be sent.
 #[derive(Deserialize)]
-struct Queued {
+pub struct Queued {
     id: i64,
-    sink: String,
+    format: String,
+    /// To which sink.
+    pub sink: String,
 }
 
-/// Queue a page of an incident for every sink that wants it; their formats and names, `slack:ops`. It leaves when this transaction has committed.
-pub fn enqueue(incident: &str, page: &Page) -> Result<Vec<String>> {
-    Ok(queue(Some(incident), page, None)?.into_iter().map(|queued| queued.sink).collect())
+impl Queued {
+    /// The sink with its format, as the audit names it: `slack:ops`.
+    pub fn label(&self) -> String {
+        format!("{}:{}", self.format, self.sink)
+    }
+}
+
+/// Queue a page of an incident for every sink that wants it. It leaves when this transaction has committed.
+pub fn enqueue(incident: &str, page: &Page) -> Result<Vec<Queued>> {
+    queue(Some(incident), page, None)
 }
 
 /// Queue a page for one sink, about no incident; its row, or nothing where there is no such sink.

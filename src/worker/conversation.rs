@@ -10,7 +10,7 @@ use oncall_domain::builtin;
 use oncall_domain::incident::Incident;
 use serde_json::json;
 
-use super::host::{Conversation, WorkerHost, must};
+use super::host::{Conversation, WorkerHost, must, queue_page};
 use super::reactor::Reactor;
 use super::replay::Replay;
 use super::targets::Targets;
@@ -20,7 +20,7 @@ use crate::store::dossier::{self, Handled};
 use crate::store::incidents;
 use crate::store::people::{self, Taken};
 use crate::store::work::{self, Purpose, Work};
-use crate::store::{self, deliveries, journal};
+use crate::store::{self, journal};
 use crate::{routing, triaging};
 
 /// The agent under whose name the end of a piece of work is journaled.
@@ -153,7 +153,7 @@ pub fn give_up(work: &Work, reason: &str) -> store::Result<()> {
     let dossier = dossier::read(id)?;
     let incident = Incident::given_up(id.clone(), dossier.created_at, dossier.alert, reason.to_owned());
     let page = agents::last_resort(&incident, store::transaction_start()?);
-    let sinks = deliveries::enqueue(id, &page)?;
+    let sinks = queue_page(id, &page)?;
     dossier::record_given_up(id, &incident.decision)?;
     let notification = json!({ "page": page.kind, "sinks": sinks, "tracker_id": id });
     let handled = Handled { notification: Some(&notification), escalation: Some(reason), ..Handled::default() };

@@ -330,6 +330,11 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 /// The most rows of a tool's answer: what a page shows and a prompt holds.
 const MOST_ROWS: u32 = 50;
 
+/// Hand a page to the outbox; the sinks that will get it, as the audit names them.
+pub fn queue_page(incident: &str, page: &Page) -> store::Result<Vec<String>> {
+    Ok(deliveries::enqueue(incident, page)?.iter().map(deliveries::Queued::label).collect())
+}
+
 fn redacted(outcome: ToolOutcome) -> ToolOutcome {
     let plain = |text: String| redact(&text).as_str().to_owned();
     match outcome {
@@ -370,7 +375,7 @@ impl ActingHost for WorkerHost {
     }
 
     async fn deliver(&self, page: &Page) -> Vec<String> {
-        self.in_database("page", json!(page), || Ok(json!(deliveries::enqueue(&self.conversation.incident, page)?)))
+        self.in_database("page", json!(page), || Ok(json!(queue_page(&self.conversation.incident, page)?)))
     }
 
     async fn pause(&self, span: Duration) {

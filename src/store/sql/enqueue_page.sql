@@ -19,5 +19,5 @@ WITH page AS MATERIALIZED (
           END
     RETURNING id, sink
 )
-SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('id', q.id, 'sink', s.format OPERATOR(pg_catalog.||) ':' OPERATOR(pg_catalog.||) q.sink) ORDER BY q.sink COLLATE "C")
+SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('id', q.id, 'format', s.format, 'sink', q.sink) ORDER BY q.sink COLLATE "C")
 FROM queued AS q JOIN oncall.sink AS s ON s.name OPERATOR(pg_catalog.=) q.sink
