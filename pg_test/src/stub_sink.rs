@@ -205,7 +205,8 @@ fn serve(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
         }
         let now = shared.at_once.fetch_add(1, Ordering::SeqCst) + 1;
         shared.most_at_once.fetch_max(now, Ordering::SeqCst);
-        thread::sleep(*lock(&shared.delay));
+        let delay = *lock(&shared.delay);
+        thread::sleep(delay);
         let mut out = Vec::new();
         response.write(&mut out);
         let written = stream.write_all(&out);
