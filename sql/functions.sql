@@ -98,9 +98,32 @@ BEGIN
                WHEN 'chat' THEN format('asked %s (%s)', s.model, s.request ->> 'purpose')
                WHEN 'triage' THEN format('triaged by %s', s.model)
                WHEN 'route' THEN format('routed by policy %s', s.request ->> 'policy_version')
+               WHEN 'diagnostic' THEN format('looked at %s', s.request ->> 'tool')
+               WHEN 'guard' THEN format('asked the guard of %s', s.request ->> 'step')
+               WHEN 'measure' THEN format('measured for %s', s.request ->> 'step')
+               WHEN 'action' THEN concat_ws(' on ', 'ran ' || (s.request ->> 'tool'), s.request ->> 'target')
+               WHEN 'verify' THEN format('verified %s', s.request ->> 'step')
+               WHEN 'rollback' THEN concat_ws(' on ', 'took it back by ' || (s.request ->> 'tool'), s.request ->> 'target')
+               WHEN 'page' THEN CASE s.request ->> 'kind' WHEN 'escalation' THEN 'paged a person' ELSE 'told people' END
+               WHEN 'end' THEN 'the workers'' part ended'
            END,
            CASE
-               WHEN s.status = 'failed' THEN 'failed: ' || coalesce(s.outcome ->> 'reason', s.outcome::text)
+               WHEN s.status = 'intent' THEN 'begun'
+               WHEN s.status = 'failed' THEN 'failed: ' || coalesce(s.outcome ->> 'reason',
+                   concat_ws('; ', s.outcome ->> 'message', s.outcome ->> 'detail', s.outcome ->> 'hint'), s.outcome::text)
+               WHEN s.status = 'unknown' THEN 'nobody knows: ' || coalesce(s.outcome ->> 'reason', s.outcome::text)
+               WHEN s.kind IN ('guard', 'verify') THEN CASE
+                   WHEN jsonb_array_length(s.outcome -> 'rows') = 1
+                        AND (SELECT bool_and(e.value = 'true') FROM jsonb_each(s.outcome #> '{rows,0}') AS e) THEN 'yes'
+                   ELSE 'no' END
+               WHEN s.kind IN ('diagnostic', 'measure', 'action', 'rollback') THEN CASE jsonb_array_length(s.outcome -> 'rows')
+                   WHEN 0 THEN concat_ws('; ', CASE WHEN s.kind IN ('action', 'rollback') THEN 'done' ELSE 'no rows' END, s.outcome #>> '{warnings,0}')
+                   WHEN 1 THEN left(s.outcome #>> '{rows,0}', 300)
+                   ELSE format('%s rows: %s', jsonb_array_length(s.outcome -> 'rows'), left(s.outcome #>> '{rows,0}', 300)) END
+               WHEN s.kind = 'page' THEN coalesce((
+                   SELECT string_agg(sink.value, ', ' ORDER BY sink.place)
+                   FROM jsonb_array_elements_text(s.outcome) WITH ORDINALITY AS sink (value, place)), 'there is no sink')
+               WHEN s.kind = 'end' THEN s.outcome ->> 'summary'
                WHEN s.kind = 'embed' THEN format('%s dimensions', s.outcome ->> 'dimensions')
                WHEN s.kind = 'retrieve' THEN coalesce((
                    SELECT string_agg(format('%s/%s %s', f.runbook_id, f.section, round(f.similarity::numeric, 3)), ', ' ORDER BY f.place)
@@ -118,7 +141,8 @@ BEGIN
                          WHERE NOT (c.value ->> 'pass')::boolean GROUP BY 1) AS f), '')
            END,
            round(s.latency_ms::numeric, 2)
-    FROM oncall.incident_step AS s WHERE s.incident_id = id
+    -- Without the looks at the clock, which a replay needs and a reader does not.
+    FROM oncall.incident_step AS s WHERE s.incident_id = id AND s.kind <> 'now'
     UNION ALL
     SELECT a.closed_at, NULL, NULL, a.state, NULL, NULL
     FROM oncall.incident_audit AS a WHERE a.incident_id = id AND a.closed_at IS NOT NULL
