@@ -14,10 +14,11 @@ use std::time::Instant;
 use postgres::NoTls;
 use serde_json::Value;
 
-use super::site::GATEWAY;
+use super::http;
+use super::site::{DATABASE, GATEWAY};
 use crate::cluster::Cluster;
 use crate::error::{Doing, Result};
-use crate::stub_pod::http;
+use crate::stub_pod::http as server;
 
 /// What a sender has to present.
 pub(super) const TOKEN: &str = "not-a-secret-either";
@@ -44,20 +45,18 @@ pub struct Gateway {
 struct Shared {
     socket: PathBuf,
     server_port: u16,
-    database: String,
     received: Mutex<Vec<Received>>,
     stopping: AtomicBool,
 }
 
 impl Gateway {
-    /// Listen on a free port of the loopback, and insert as the role `alert_gateway` of this database.
-    pub fn start(cluster: &Cluster, database: &str) -> Result<Self> {
+    /// Listen on a free port of the loopback, and insert as the role `alert_gateway`.
+    pub fn start(cluster: &Cluster) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").doing(|| "listen on the loopback".into())?;
         let address = listener.local_addr().doing(|| "ask a socket for its address".into())?;
         let shared = Arc::new(Shared {
             socket: cluster.dir().to_path_buf(),
             server_port: cluster.port(),
-            database: database.to_owned(),
             received: Mutex::default(),
             stopping: AtomicBool::new(false),
         });
@@ -79,6 +78,11 @@ impl Gateway {
     /// Where Alertmanager posts to.
     pub fn url(&self) -> String {
         format!("http://{}/alertmanager", self.address)
+    }
+
+    /// Post this as Alertmanager would; the status of the answer, 0 where there is none.
+    pub fn post(&self, body: &Value) -> u16 {
+        http::post(self.address.port(), "/alertmanager", TOKEN, &body.to_string()).unwrap_or(0)
     }
 
     /// What has come so far, in the order of arrival.
@@ -103,7 +107,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn serve(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut stream = stream;
-    while let Some(request) = http::read(&mut reader)? {
+    while let Some(request) = server::read(&mut reader)? {
         let at = Instant::now();
         let known = request.header("authorization") == Some(format!("Bearer {TOKEN}").as_str());
         let source = request.path.trim_start_matches('/').to_owned();
@@ -115,13 +119,16 @@ fn serve(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
         };
         lock(&shared.received).push(Received { at, body, status });
         write!(stream, "HTTP/1.1 {status} -\r\nContent-Length: 0\r\n\r\n")?;
+        if request.header("connection") == Some("close") {
+            break;
+        }
     }
     Ok(())
 }
 
 fn insert(shared: &Shared, source: &str, body: &Value) -> Result<()> {
     let mut config = postgres::Config::new();
-    config.host_path(&shared.socket).port(shared.server_port).user(GATEWAY).dbname(&shared.database);
+    config.host_path(&shared.socket).port(shared.server_port).user(GATEWAY).dbname(DATABASE);
     let mut client = config.connect(NoTls)?;
     client.execute("INSERT INTO oncall.alert_inbox (source, payload) VALUES ($1, $2)", &[&source, body])?;
     Ok(())

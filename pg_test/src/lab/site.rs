@@ -1,12 +1,17 @@
 //! A server as its owner would set it up for pg_oncall, beside the application that it serves.
 
 use std::fmt::Write as _;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use postgres::Client;
+use serde_json::Value;
 
 use super::pgbouncer::{ADMIN, PASSWORD, PgBouncer, STATS};
 use crate::cluster::{Cluster, Options};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::setup::{self, Tree};
+use crate::stub_sink::StubSink;
 
 /// The application's database, where the extension lives too.
 pub const DATABASE: &str = "production";
@@ -29,8 +34,13 @@ pub struct Site {
 impl Site {
     /// Start one whose autonomy is `on`: pg_oncall acts.
     pub fn start(options: Options) -> Result<Self> {
+        Self::start_in(setup::prepared()?, options)
+    }
+
+    /// The same from this tree.
+    pub fn start_in(tree: &Tree, options: Options) -> Result<Self> {
         let options = options.set("max_connections", "250").set("oncall.autonomy", "on").workers();
-        let site = Self { cluster: Cluster::start(&options)? };
+        let site = Self { cluster: Cluster::start_in(tree, &options)? };
         site.cluster.psql(&format!("CREATE DATABASE {DATABASE}"))?;
         let mut client = site.client()?;
         client.batch_execute(&format!(
@@ -57,6 +67,35 @@ impl Site {
         let directory = self.cluster.tree().runbooks()?.display().to_string();
         self.client()?.query("SELECT * FROM oncall.load_runbooks($1)", &[&directory])?;
         Ok(())
+    }
+
+    /// Page to this sink, in the generic format.
+    pub fn page_to(&self, sink: &StubSink) -> Result<()> {
+        let sql = "INSERT INTO oncall.sink (name, format, url) VALUES ('ops', 'generic', $1)";
+        self.client()?.execute(sql, &[&format!("{}/pages", sink.url())])?;
+        Ok(())
+    }
+
+    /// The audit row of the first incident of an alert of this name; `null` where there is none.
+    pub fn audit(&self, alert_name: &str) -> Result<Value> {
+        let sql = "SELECT to_jsonb(a) FROM oncall.incident_audit AS a
+                   WHERE a.alert ->> 'name' = $1 ORDER BY a.incident_id LIMIT 1";
+        Ok(self.client()?.query_opt(sql, &[&alert_name])?.map_or(Value::Null, |row| row.get(0)))
+    }
+
+    /// The same once the workers have done their part; an error that shows the row when they have not by then.
+    pub fn treated(&self, alert_name: &str, at_most: Duration) -> Result<Value> {
+        let began = Instant::now();
+        loop {
+            let audit = self.audit(alert_name)?;
+            if !audit["handled_at"].is_null() {
+                return Ok(audit);
+            }
+            if began.elapsed() > at_most {
+                return Err(Error::Stage(format!("the workers have not treated {alert_name}: {audit:#}")));
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Put a PgBouncer in front of the database, and let the tools and the monitoring reach its console as

@@ -61,6 +61,30 @@ pub fn pool_alert(instance: &str) -> Value {
     })
 }
 
+/// What Alertmanager posts for one firing alert.
+pub fn alertmanager_body(name: &str, labels: &Value, annotations: &Value) -> Value {
+    json!({
+        "version": "4",
+        "groupKey": format!("{{}}:{{alertname=\"{name}\"}}"),
+        "truncatedAlerts": 0,
+        "status": "firing",
+        "receiver": "pg_oncall",
+        "groupLabels": {"alertname": name},
+        "commonLabels": labels,
+        "commonAnnotations": annotations,
+        "externalURL": "http://alertmanager.example:9093",
+        "alerts": [{
+            "status": "firing",
+            "labels": labels,
+            "annotations": annotations,
+            "startsAt": "2026-07-01T02:14:00.123Z",
+            "endsAt": "0001-01-01T00:00:00Z",
+            "generatorURL": "http://prometheus.example:9090/graph",
+            "fingerprint": "5f3c1c2a7d9e4b10",
+        }],
+    })
+}
+
 /// The two safe steps that a triage of [`pool_alert`] may recommend.
 pub const POOL_STEP: &str = "RB-001/raise-the-pool-size";
 /// The other one.
