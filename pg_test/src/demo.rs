@@ -1,38 +1,48 @@
-//! `cargo demo`: three alerts become audited decisions, on a server that goes on running for whoever wants to look.
+//! `cargo demo`: three incidents happen and are handled, on a server that goes on running for whoever wants to look.
 //!
-//! It shows what the database says and knows nothing itself: the story is `demo.sql`.
+//! It shows what the database says and knows nothing itself: the story is in [`story`], its queries are files beside it.
+
+mod stage;
+mod story;
 
 use std::fs;
+use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 
-use crate::cluster::{Cluster, Options};
+use crate::cluster::Options;
 use crate::error::{Doing, Result};
+use crate::lab::{DATABASE, Site};
 use crate::place::Place;
-use crate::process::{capture, on_path, run as run_command, step};
+use crate::process::{capture, on_path, step};
 use crate::setup::{self, Server, Tree};
 
-const STORY: &str = include_str!("../demo.sql");
+use stage::Stage;
+use story::Story;
 
 /// Sets up, starts the server over, tells the story, and says how to go on.
 pub fn run() -> Result<()> {
     let tree = setup::prepare()?;
     stop_old(&tree)?;
-    step("Starting a private server");
-    let cluster = Cluster::start_in(&tree, &Options::default().durable().keep_running())?;
-    let record = record(&tree.place);
-    fs::write(&record, cluster.dir().as_os_str().as_encoded_bytes()).doing(|| format!("write {}", record.display()))?;
+    step("Starting a private server, PgBouncer, postgres_exporter, Prometheus and Alertmanager");
+    let site = Site::start_in(&tree, Options::default().durable().keep_running())?;
+    let cluster = site.cluster();
+    let (record, dir, port) = (record(&tree.place), cluster.dir().to_path_buf(), cluster.port());
+    fs::write(&record, dir.as_os_str().as_encoded_bytes()).doing(|| format!("write {}", record.display()))?;
 
-    let story = tree.place.target.join("demo.sql");
-    fs::write(&story, STORY).doing(|| format!("write {}", story.display()))?;
-    let mut psql = cluster.psql_command("postgres", "postgres");
-    psql.args(["-q", "-v", "ON_ERROR_STOP=1", "-v"]).arg(format!("runbooks={}", tree.runbooks()?.display()));
-    run_command(psql.arg("-f").arg(&story))?;
+    perform(site, &mut stdout().lock())?;
 
     let program = if on_path("psql") { PathBuf::from("psql") } else { tree.bindir().join("psql") };
-    println!("The server goes on running, on a Unix socket only. Look around:\n");
-    println!("    {} -h {} -p {} -U postgres", program.display(), cluster.dir().display(), cluster.port());
+    println!("\nThe server goes on running, on a Unix socket only. Look around:\n");
+    println!("    {} -h {} -p {port} -U postgres {DATABASE}", program.display(), dir.display());
     println!("\nStop it and remove its files with:  cargo demo stop");
     Ok(())
+}
+
+/// Performs the three cases on this server, and leaves it as its own: everything else that they need is gone afterwards.
+pub fn perform(site: Site, out: &mut dyn Write) -> Result<Site> {
+    let stage = Stage::set(site)?;
+    Story::new(&stage, out)?.tell()?;
+    stage.clear()
 }
 
 /// Stops the server of the last demo and removes its files.

@@ -6,7 +6,7 @@ use pg_test::{Result, bench, crash, demo, evaluate, setup, verify};
 
 const USAGE: &str = "\
 usage: pg_test COMMAND
-  demo         install what is missing, start a private server, show three alerts become audited decisions
+  demo         install what is missing, let three incidents happen on a private server, and handle them
   demo stop    stop the demo's server and remove its files
   verify       run every check and test
   verify sql   run the SQL regression tests only

@@ -2,10 +2,10 @@
 
 use std::fs;
 
-use pg_test::{Cluster, Options};
+use pg_test::lab::{DATABASE, Site};
+use pg_test::{Cluster, Options, demo};
 
 const README: &str = include_str!("../../README.md");
-const DEMO: &str = include_str!("../demo.sql");
 
 /// The fenced blocks of a language, without their fences.
 fn blocks(language: &str) -> Vec<String> {
@@ -32,42 +32,46 @@ fn blocks(language: &str) -> Vec<String> {
     blocks
 }
 
-/// A server as `cargo demo` leaves it: its story told, and what it printed.
-fn demo() -> (Cluster, String) {
-    let cluster = Cluster::start(&Options::default()).unwrap();
-    let runbooks = cluster.tree().runbooks().unwrap();
-    let story = format!("\\set ON_ERROR_STOP 1\n\\set runbooks '{}'\n{DEMO}", runbooks.display());
-    let told = cluster.psql(&story).unwrap();
-    (cluster, told)
-}
-
 fn trimmed(text: &str) -> Vec<&str> {
     text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect()
 }
 
 #[test]
-fn the_demo_decides_two_alerts_autonomously_and_escalates_the_third_for_its_flags() {
-    let (cluster, told) = demo();
-    assert!(told.contains("actions_are_safe"), "{told}");
-    let mut client = cluster.client().unwrap();
-    let decided = client
-        .query("SELECT routing_decision, alert_count FROM oncall.incident_audit ORDER BY incident_id", &[])
-        .unwrap();
-    let decided: Vec<&str> = decided.iter().map(|row| row.get(0)).collect();
-    assert_eq!(decided, ["autonomous", "autonomous", "escalate"]);
-    let failed = client.query("SELECT condition FROM oncall.explain_route('INC-0003') WHERE NOT pass", &[]).unwrap();
-    assert_eq!(failed.iter().map(|row| row.get(0)).collect::<Vec<&str>>(), ["actions_are_safe"]);
+fn the_demo_remedies_two_incidents_and_pages_for_the_third_and_the_readmes_session_goes_on_from_there() {
+    let mut told = Vec::new();
+    let site = demo::perform(Site::start(Options::default()).unwrap(), &mut told).unwrap();
+    it_tells_what_happened(&site, &String::from_utf8(told).unwrap());
+    it_prints_what_the_readme_shows(&site);
 }
 
-#[test]
-fn the_first_session_prints_what_the_readme_shows() {
-    let (cluster, _) = demo();
+fn it_tells_what_happened(site: &Site, told: &str) {
+    let mut client = site.client().unwrap();
+    let sql = "SELECT routing_decision, state, remediation_action ->> 'outcome', notification ->> 'page'
+               FROM oncall.incident_audit ORDER BY incident_id LIMIT 3";
+    let rows = client.query(sql, &[]).unwrap();
+    let done: Vec<[Option<&str>; 4]> = rows.iter().map(|row| [0, 1, 2, 3].map(|column| row.get(column))).collect();
+    assert_eq!(
+        done,
+        [
+            [Some("autonomous"), Some("resolved"), Some("done"), Some("notice")],
+            [Some("autonomous"), Some("handled"), Some("done"), Some("notice")],
+            [Some("escalate"), Some("handled"), None, Some("escalation")],
+        ]
+    );
+    let failed = client.query("SELECT condition FROM oncall.explain_route('INC-0003') WHERE NOT pass", &[]).unwrap();
+    assert_eq!(failed.iter().map(|row| row.get(0)).collect::<Vec<&str>>(), ["actions_are_safe"]);
+    for words in ["nobody waits any more", "create_index_concurrently", "oncall.approve_step('INC-0003'"] {
+        assert!(told.contains(words), "the demo does not show {words:?}:\n{told}");
+    }
+}
+
+fn it_prints_what_the_readme_shows(site: &Site) {
     let sessions = blocks("console");
     assert!(sessions.len() >= 4, "the README has lost its first session");
     for session in sessions {
         let (command, shown) = session.split_once(";\n").expect("a statement, and what it prints");
-        let command = command.strip_prefix("postgres=# ").expect("a prompt").replace("postgres-# ", "");
-        let printed = cluster.psql(&format!("{command};")).unwrap();
+        let command = command.strip_prefix("production=# ").expect("a prompt").replace("production-# ", "");
+        let printed = site.cluster().psql_as("postgres", DATABASE, &format!("{command};")).unwrap();
         assert_eq!(trimmed(&printed), trimmed(shown), "{command}");
     }
 }
@@ -80,7 +84,7 @@ fn every_statement_of_the_readme_runs() {
     let mut statements: Vec<String> = blocks("sql");
     let install = statements.iter().position(|block| block.contains("CREATE EXTENSION")).expect("how to install it");
     statements.rotate_left(install);
-    cluster.psql("CREATE ROLE alert_gateway").unwrap();
+    cluster.psql("CREATE ROLE alert_gateway; CREATE ROLE app; CREATE TABLE orders ()").unwrap();
     for block in statements {
         // The README's own model server is not there; what it says about settings still must parse and apply.
         let block = block.replace("/etc/pg_oncall/runbooks", &runbooks.display().to_string());
