@@ -61,7 +61,7 @@ fn a_pool_that_load_exhausts_is_enlarged_its_clients_are_served_and_the_audit_ro
     let incident = scene.treated();
 
     // What came in is what Alertmanager sent, word for word.
-    let sent = scene.gateway.received()[0].body.clone();
+    let sent = scene.gateway.received().remove(0);
     assert_eq!((&sent["version"], &sent["receiver"]), (&json!("4"), &json!("pg_oncall")));
     let mut client = scene.site.client().unwrap();
     let row = client.query_one("SELECT payload, received_by::text FROM oncall.alert_inbox ORDER BY id LIMIT 1", &[]);

@@ -9,7 +9,6 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Instant;
 
 use postgres::NoTls;
 use serde_json::Value;
@@ -23,17 +22,6 @@ use crate::stub_pod::http as server;
 /// What a sender has to present.
 pub(super) const TOKEN: &str = "not-a-secret-either";
 
-/// A body that came, and what became of it.
-#[derive(Debug, Clone)]
-pub struct Received {
-    /// When it came.
-    pub at: Instant,
-    /// The body, as the sender wrote it.
-    pub body: Value,
-    /// The status that the sender got: 200 once the row is committed, 503 when it could not be.
-    pub status: u16,
-}
-
 /// The running gateway. It stops when dropped.
 #[derive(Debug)]
 pub struct Gateway {
@@ -45,7 +33,7 @@ pub struct Gateway {
 struct Shared {
     socket: PathBuf,
     server_port: u16,
-    received: Mutex<Vec<Received>>,
+    received: Mutex<Vec<Value>>,
     stopping: AtomicBool,
 }
 
@@ -85,8 +73,8 @@ impl Gateway {
         http::post(self.address.port(), "/alertmanager", TOKEN, &body.to_string()).unwrap_or(0)
     }
 
-    /// What has come so far, in the order of arrival.
-    pub fn received(&self) -> Vec<Received> {
+    /// What it has put into the inbox so far, in that order.
+    pub fn received(&self) -> Vec<Value> {
         lock(&self.shared.received).clone()
     }
 }
@@ -108,7 +96,6 @@ fn serve(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut stream = stream;
     while let Some(request) = server::read(&mut reader)? {
-        let at = Instant::now();
         let known = request.header("authorization") == Some(format!("Bearer {TOKEN}").as_str());
         let source = request.path.trim_start_matches('/').to_owned();
         let body = request.json();
@@ -117,7 +104,9 @@ fn serve(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
             // The sender repeats what got a 5xx, and drops what got a 4xx.
             true => insert(shared, &source, &body).map_or(503, |()| 200),
         };
-        lock(&shared.received).push(Received { at, body, status });
+        if status == 200 {
+            lock(&shared.received).push(body);
+        }
         write!(stream, "HTTP/1.1 {status} -\r\nContent-Length: 0\r\n\r\n")?;
         if request.header("connection") == Some("close") {
             break;

@@ -14,7 +14,7 @@ mod monitoring;
 mod pgbouncer;
 mod site;
 
-pub use gateway::{Gateway, Received};
+pub use gateway::Gateway;
 pub use load::Load;
 pub use monitoring::Monitoring;
 pub use pgbouncer::{PgBouncer, Pool};

@@ -20,7 +20,6 @@ const RULES: &str = include_str!("rules.yaml");
 #[derive(Debug)]
 pub struct Monitoring {
     prometheus: u16,
-    alertmanager: u16,
     _daemons: [Daemon; 3],
 }
 
@@ -30,7 +29,7 @@ impl Monitoring {
         let (exporter, measured) = daemon::on_a_free_port(|port| exporter(cluster, port))?;
         let (alertmanager, alerts) = daemon::on_a_free_port(|port| alertmanager(cluster, gateway, port))?;
         let (prometheus, rules) = daemon::on_a_free_port(|port| prometheus(cluster, measured, alerts, port))?;
-        Ok(Self { prometheus: rules, alertmanager: alerts, _daemons: [prometheus, alertmanager, exporter] })
+        Ok(Self { prometheus: rules, _daemons: [prometheus, alertmanager, exporter] })
     }
 
     /// The latest value of an expression in Prometheus, the first one where there are several.
@@ -39,13 +38,6 @@ impl Monitoring {
         let (_, body) = http::get(self.prometheus, &format!("/api/v1/query?query={encoded}"))?;
         let answer: Value = serde_json::from_str(&body).ok()?;
         answer.pointer("/data/result/0/value/1")?.as_str()?.parse().ok()
-    }
-
-    /// Names of the alerts that Alertmanager holds as firing.
-    pub fn firing(&self) -> Vec<String> {
-        let answer = http::get(self.alertmanager, "/api/v2/alerts?active=true").map(|(_, body)| body);
-        let alerts: Vec<Value> = answer.and_then(|body| serde_json::from_str(&body).ok()).unwrap_or_default();
-        alerts.iter().filter_map(|alert| Some(alert.pointer("/labels/alertname")?.as_str()?.to_owned())).collect()
     }
 }
 

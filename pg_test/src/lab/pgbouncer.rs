@@ -2,7 +2,7 @@
 
 use std::net::TcpStream;
 
-use postgres::{Client, NoTls, SimpleQueryMessage};
+use postgres::{NoTls, SimpleQueryMessage, SimpleQueryRow};
 
 use super::daemon::{self, Daemon};
 use crate::cluster::Cluster;
@@ -29,12 +29,6 @@ pub struct PgBouncer {
 /// One line of SHOW POOLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pool {
-    /// The database that clients ask for.
-    pub database: String,
-    /// As whom.
-    pub user: String,
-    /// Clients that have a server connection.
-    pub clients_active: u32,
     /// Clients that wait for one.
     pub clients_waiting: u32,
     /// Server connections in use.
@@ -55,18 +49,12 @@ impl PgBouncer {
 
     /// SHOW POOLS, without PgBouncer's own.
     pub fn pools(&self) -> Result<Vec<Pool>> {
-        let rows = self.ask("SHOW POOLS")?;
         // Read by name: versions differ in what stands where.
-        let number = |row: &postgres::SimpleQueryRow, name| row.get(name).and_then(|n| n.parse().ok()).unwrap_or(0);
-        let text = |row: &postgres::SimpleQueryRow, name| row.get(name).unwrap_or_default().to_owned();
-        let pools = rows.iter().map(|row| Pool {
-            database: text(row, "database"),
-            user: text(row, "user"),
-            clients_active: number(row, "cl_active"),
-            clients_waiting: number(row, "cl_waiting"),
-            servers_active: number(row, "sv_active"),
-        });
-        Ok(pools.filter(|pool| pool.database != "pgbouncer").collect())
+        let number = |row: &SimpleQueryRow, name| row.get(name).and_then(|n| n.parse().ok()).unwrap_or(0);
+        let rows = self.ask("SHOW POOLS")?.into_iter().filter(|row| row.get("database") != Some("pgbouncer"));
+        let pool =
+            |row| Pool { clients_waiting: number(&row, "cl_waiting"), servers_active: number(&row, "sv_active") };
+        Ok(rows.map(pool).collect())
     }
 
     /// How many clients wait for a server connection.
@@ -87,20 +75,15 @@ impl PgBouncer {
     }
 
     /// A command of the console, which speaks the simple protocol only.
-    fn ask(&self, command: &str) -> Result<Vec<postgres::SimpleQueryRow>> {
-        let messages = self.client(ADMIN, "pgbouncer")?.simple_query(command)?;
+    fn ask(&self, command: &str) -> Result<Vec<SimpleQueryRow>> {
+        let mut config = postgres::Config::new();
+        config.host("127.0.0.1").port(self.port).user(ADMIN).password(PASSWORD).dbname("pgbouncer");
+        let messages = config.connect(NoTls)?.simple_query(command)?;
         let rows = messages.into_iter().filter_map(|message| match message {
             SimpleQueryMessage::Row(row) => Some(row),
             _ => None,
         });
         Ok(rows.collect())
-    }
-
-    /// A session through the pool, or of the console.
-    pub fn client(&self, user: &str, database: &str) -> Result<Client> {
-        let mut config = postgres::Config::new();
-        config.host("127.0.0.1").port(self.port).user(user).password(PASSWORD).dbname(database);
-        Ok(config.connect(NoTls)?)
     }
 }
 
