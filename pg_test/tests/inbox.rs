@@ -303,6 +303,20 @@ fn what_cannot_be_read_escalates_even_where_a_model_would_act() {
     assert_eq!(routes, [route("AlertUnreadable", "escalate"), route("PgBouncerPoolExhausted", "autonomous")]);
 }
 
+#[test]
+fn with_no_worker_slot_free_alerts_are_still_taken_in() {
+    let pod = StubPod::start(Behaviour::Ok);
+    // One for the server's own launcher, one for ours, one for the pump.
+    let cluster = bare(&with_pod(&pod).set("max_worker_processes", "3"));
+    let mut client = cluster.client().unwrap();
+    hand_in(&mut client, &[alert("First")]);
+    let waits = "SELECT count(*) FROM oncall.worker_status() WHERE waiting_for LIKE '%a worker slot%'";
+    until("its treatment waits for a worker slot", || number(&mut client, waits) == 1);
+    hand_in(&mut client, &[alert("Second")]);
+    until_taken_in(&mut client);
+    assert_eq!(incidents(&mut client), [incident("First", 1, false), incident("Second", 1, false)]);
+}
+
 fn with_pod(pod: &StubPod) -> Options {
     let options = Options::default().workers().set("oncall.poll_interval", "1h");
     options.set("oncall.model_url", &pod.url()).set("oncall.chat_model", "stub-chat")

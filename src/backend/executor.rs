@@ -40,7 +40,8 @@ impl Process {
             let before = pg_sys::MemoryContextSwitchTo(pg_sys::TopMemoryContext);
             let started = pg_sys::RegisterDynamicBackgroundWorker(&raw mut worker, &raw mut handle);
             pg_sys::MemoryContextSwitchTo(before);
-            started.then_some(Self(handle))
+            // Not `then_some`: a handle that was never given must not come to be, for it would be freed at once.
+            started.then(|| Self(handle))
         }
     }
 
