@@ -109,13 +109,13 @@ fn sql_stands_in_files_and_is_not_glued_together() {
             continue;
         }
         let code = code(&text);
-        // The one statement with a slot for a schema, and the slot of pgvector's schema.
-        let replaces = code.matches(".replace(\"@").count();
+        // Pgvector's schema, a type's length, a list of parameters, the schema of pg_stat_statements.
+        let fills = code.matches(".replace(\"@").count() + code.matches("Statement::filled(").count();
         let known = match name.as_str() {
-            "src/store/mod.rs" | "src/store/measurements.rs" => 1,
+            "src/store/mod.rs" | "src/store/catalogue.rs" | "src/store/journal.rs" | "src/store/measurements.rs" => 1,
             _ => 0,
         };
-        assert_eq!(replaces, known, "{name} replaces a slot in SQL");
+        assert_eq!(fills, known, "{name} fills a slot in SQL");
         for (number, line) in code.lines().enumerate() {
             let glues = ["format!(", "push_str(", "write!(", "concat!("].iter().any(|call| line.contains(call));
             let sql = ["SELECT ", "INSERT ", "UPDATE ", "DELETE ", "CREATE ", "ALTER ", "GRANT ", "DROP "]

@@ -104,9 +104,9 @@ pub fn retrieve(vectors: &Vectors, query: &Query<'_>, weights: Weights) -> Resul
     let candidates = query.k + MORE_CANDIDATES;
     let ef_search = CString::new(ef_search(vectors.sections, candidates).to_string()).expect("digits hold no NUL");
     let settings = [SEARCH_SETTINGS, &[(c"hnsw.ef_search", ef_search.as_c_str())]].concat();
-    let text = include_str!("sql/retrieve.sql").replace("@dimension@", &vectors.dimension.to_string());
+    let search = Statement::filled(include_str!("sql/retrieve.sql"), "@dimension@", &vectors.dimension.to_string());
     let found = with_settings(&settings, || {
-        Statement::new(text).ask(&[
+        search.ask(&[
             reals(query.builtin),
             query.pod.map(|vector| vector.as_slice().to_vec()).into(),
             weights.builtin.into(),

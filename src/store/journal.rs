@@ -101,8 +101,7 @@ impl Batch {
             rows.push(format!("({place}, {})", numbers.join(", ")));
         }
         // A list of rows and not an array to take apart: the server neither builds one nor reads it.
-        let text = include_str!("sql/record_steps.sql").replace("@rows@", &rows.join(", "));
-        Statement::new(text).write(&args)?;
+        Statement::filled(include_str!("sql/record_steps.sql"), "@rows@", &rows.join(", ")).write(&args)?;
         Ok(())
     }
 }

@@ -18,8 +18,8 @@ pub fn recent() -> Result<Vec<Metric>> {
     ]);
     let Some(Found { samples: mut metrics, statements_schema }) = questions.ask(&[])? else { return Ok(Vec::new()) };
     if let Some(schema) = statements_schema {
-        let text = include_str!("sql/statements.sql").replace("@statements@", &schema);
-        let statements: Option<Vec<Metric>> = Statement::new(text).ask(&[])?;
+        let slowest = Statement::filled(include_str!("sql/statements.sql"), "@statements@", &schema);
+        let statements: Option<Vec<Metric>> = slowest.ask(&[])?;
         metrics.extend(statements.unwrap_or_default());
     }
     Ok(metrics)

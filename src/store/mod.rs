@@ -45,12 +45,18 @@ impl Statement {
         Self(text.into())
     }
 
+    /// The statement `text` with its `slot` filled by what is no parameter to the server: a schema, a type's length, a
+    /// list of parameters. Never by a text from outside.
+    pub fn filled(text: &'static str, slot: &str, with: &str) -> Self {
+        Self::new(text.replace(slot, with))
+    }
+
     /// Several statements that ask, as one: it answers with an object of their answers by these names. They see the same
     /// state, and the server goes to work once; their parameters are shared.
-    pub fn together(questions: &[(&str, &str)]) -> Self {
+    pub fn together(questions: &[(&str, &'static str)]) -> Self {
         // Each on lines of its own: a file may end in a comment.
         let fields: Vec<String> = questions.iter().map(|(name, text)| format!("'{name}', (\n{text}\n)")).collect();
-        Self::new(format!("SELECT pg_catalog.jsonb_build_object({})", fields.join(", ")))
+        Self::filled(include_str!("sql/together.sql"), "@questions@", &fields.join(", "))
     }
 
     /// Run it as a reader and take the one jsonb value that it answers with; `None` for no row or NULL.
