@@ -8,6 +8,7 @@ mod cancel;
 mod corpus;
 mod embedder;
 mod inbox;
+mod pump;
 mod search;
 
 pub(crate) use corpus::Dice;
@@ -68,7 +69,7 @@ impl Figure {
     }
 }
 
-/// What `pg_test bench` is asked for: `[quick] [embedder|alerts|cancel|inbox|storm|search] [--json FILE]`.
+/// What `pg_test bench` is asked for: `[quick] [embedder|alerts|cancel|inbox|storm|pump|search] [--json FILE]`.
 pub fn command(words: &[&str]) -> Result<()> {
     let (size, words) = match words {
         ["quick", rest @ ..] => (Size::QUICK, rest),
@@ -89,12 +90,13 @@ pub fn command(words: &[&str]) -> Result<()> {
 /// Run them, print the table, and write it to `json`, if named.
 fn run(size: Size, only: Option<&str>, json: Option<&Path>) -> Result<()> {
     type Measure = fn(Size) -> Result<Vec<Figure>>;
-    let all: [(&str, &str, Measure); 6] = [
+    let all: [(&str, &str, Measure); 7] = [
         ("embedder", "the builtin embedder", |_| Ok(embedder::measure())),
         ("alerts", "handle_alert against a stub pod with no delay", alerts::measure),
         ("cancel", "cancel during a model call", |_| cancel::measure()),
         ("inbox", "handing an alert in", inbox::measure_inbox),
         ("storm", "a storm of alerts", inbox::measure_storm),
+        ("pump", "many conversations at once", pump::measure),
         ("search", "search among many sections", search::measure),
     ];
     let mut figures = Vec::new();

@@ -15,7 +15,7 @@ usage: pg_test COMMAND
                kill the workers and the server at random under load, and see that nothing is lost or done twice
   evaluate FOLDER [--json FILE]
                measure the builtin model on labelled alerts and runbooks
-  bench [quick] [embedder|alerts|cancel|inbox|storm|search] [--json FILE]
+  bench [quick] [embedder|alerts|cancel|inbox|storm|pump|search] [--json FILE]
                measure what an alert costs, the search, the embedder and a cancel";
 
 fn main() -> ExitCode {

@@ -26,7 +26,7 @@ use super::executor::{self, Command};
 use super::reactor::Reactor;
 use super::replay::{Divergence, Recalled, Replay};
 use super::targets::Targets;
-use crate::backend::transaction;
+use crate::backend::{self, transaction};
 use crate::error::OncallError;
 use crate::journaled::{self, Found};
 use crate::pod;
@@ -146,6 +146,7 @@ impl WorkerHost {
     fn record(&self, step: i32, entry: Entry<'_>, also: impl FnOnce() -> store::Result<()>) {
         let conversation = &self.conversation;
         must(transaction(|| {
+            without_the_disk();
             journal::record(&conversation.incident, &self.agent, step, entry)?;
             also()
         }));
@@ -164,6 +165,10 @@ impl WorkerHost {
         }
         let started = Instant::now();
         let outcome = must(transaction(|| {
+            // A page may be on its way as soon as it is committed: what a crash forgets would be sent twice.
+            if kind != "page" {
+                without_the_disk();
+            }
             let outcome = ask()?;
             let entry = journaled::done(kind, request, outcome.clone(), started.elapsed());
             journal::record(&self.conversation.incident, &self.agent, step, entry)?;
@@ -322,6 +327,12 @@ impl WorkerHost {
             max_rows: MOST_ROWS,
         }
     }
+}
+
+/// Do not wait for the disk at this commit: what a crash of the server forgets is asked again, and nothing is done twice
+/// by that. Intents, outcomes of actions, pages and ends do wait.
+fn without_the_disk() {
+    backend::set_for_transaction(c"synchronous_commit", c"off");
 }
 
 /// How long a tool waits for a lock: what holds it longer is another incident, and to queue behind it would block others.
