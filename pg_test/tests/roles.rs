@@ -12,7 +12,7 @@ use postgres::Client;
 const ROLES: [&str; 6] =
     ["oncall_reader", "oncall_ingest", "oncall_operator", "oncall_admin", "oncall_executor", "oncall_observer"];
 
-const READABLE: [&str; 16] = [
+const READABLE: [&str; 18] = [
     "approval",
     "health_snapshot",
     "labelled_alert",
@@ -26,6 +26,8 @@ const READABLE: [&str; 16] = [
     "incident_step",
     "incident_work",
     "malformed_alerts",
+    "delivery",
+    "dead_letters",
     "inference_audit_log",
     "audit_thresholds",
     "metric_sample",
@@ -52,6 +54,7 @@ fn table_rights(role: &str) -> Rights {
             add(table, &["INSERT", "UPDATE", "DELETE"]);
         }
         add("metric_sample", &["DELETE"]);
+        add("sink", &["SELECT", "DELETE"]);
     }
     rights.sort();
     rights
@@ -67,6 +70,7 @@ fn function_rights(role: &str) -> Rights {
         "oncall.embed_builtin(text)",
         "oncall.system_health_snapshot(integer, integer)",
         "oncall.wait_for_incident(text, interval)",
+        "oncall.worker_status()",
         "oncall_internal.embed_builtin(text)",
     ];
     let operator = [
@@ -91,6 +95,7 @@ fn function_rights(role: &str) -> Rights {
         "oncall.schedule_retention(text)",
         "oncall.try_guard(text)",
     ];
+    let pages = ["oncall.page_incident(text, text)", "oncall.redeliver(bigint)", "oncall.send_test_page(text)"];
     let ingest = ["oncall.triage_alert_trigger()"];
     let tools = [
         "oncall.dblink_schema()",
@@ -103,8 +108,8 @@ fn function_rights(role: &str) -> Rights {
     ];
     let parts: &[&[&str]] = match role {
         "oncall_reader" => &[&reader],
-        "oncall_operator" => &[&reader, &operator],
-        "oncall_admin" => &[&reader, &admin, &ingest],
+        "oncall_operator" => &[&reader, &operator, &pages],
+        "oncall_admin" => &[&reader, &admin, &ingest, &pages],
         "oncall_ingest" => &[&ingest],
         "oncall_executor" => &[&tools, &["oncall.pgbouncer_set(name, text, bigint)"]],
         "oncall_observer" => &[&tools],
@@ -162,9 +167,18 @@ fn each_role_may_do_what_it_is_for_and_nothing_else() {
             [("during", "INSERT"), ("during", "UPDATE"), ("labels", "INSERT"), ("note", "INSERT"), ("note", "UPDATE")]
                 .map(|(column, right)| format!("oncall.maintenance_window.{column}: {right}"));
         let retention = ["oncall.retention.keep: UPDATE".to_owned()];
+        // Nor who checked a sink; and where a sink is, and where its secret lies, only an admin sees.
+        let shown = ["enabled", "format", "kinds", "min_severity", "name", "note"];
+        let sink_seen = shown.map(|c| format!("oncall.sink.{c}: SELECT"));
+        let sink_written: Vec<String> = [&shown[..], &["secret_file", "url"]]
+            .concat()
+            .into_iter()
+            .flat_map(|c| ["INSERT", "UPDATE"].map(|right| format!("oncall.sink.{c}: {right}")))
+            .collect();
         let mut expected = match role {
-            "oncall_admin" => [&breaker[..], &policy[..], &window[..], &retention[..]].concat(),
-            "oncall_operator" => window.to_vec(),
+            "oncall_admin" => [&breaker[..], &policy[..], &window[..], &retention[..], &sink_written[..]].concat(),
+            "oncall_operator" => [&window[..], &sink_seen[..]].concat(),
+            "oncall_reader" => sink_seen.to_vec(),
             "oncall_ingest" => inbox.to_vec(),
             _ => Vec::new(),
         };
