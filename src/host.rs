@@ -7,13 +7,12 @@ use std::cell::{OnceCell, RefCell};
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use jiff::Timestamp;
 use oncall_domain::alert::Alert;
 use oncall_domain::builtin;
 use oncall_domain::host::{ChatAnswer, ChatRequest, Host, Metric, ModelError};
-use oncall_domain::policy;
 use oncall_domain::redact::{Redacted, redact};
 use oncall_domain::retrieval::Retrieval;
 use oncall_model::Kind;
@@ -21,11 +20,12 @@ use pgvector::Vector;
 use serde_json::{Value, json};
 
 use crate::error::raise;
+use crate::journaled::{self, Found};
 use crate::pod;
 use crate::settings;
-use crate::store::catalogue::{self, Vectors, Weights};
-use crate::store::journal::{self, Batch, Entry, Inference};
-use crate::store::{self, measurements, policies};
+use crate::store::catalogue::{self, Vectors};
+use crate::store::journal::{self, Batch, Entry};
+use crate::store::{self, measurements};
 
 /// Run an agent over a [`CallerHost`], whose every call is done when it returns: one poll finishes it.
 pub fn run<T>(agent: impl Future<Output = T>) -> T {
@@ -43,13 +43,6 @@ pub struct CallerHost<'a> {
     journal: RefCell<Batch>,
     vectors: OnceCell<Vectors>,
     found: RefCell<Option<Found>>,
-}
-
-/// What the retrieval went by and found: an inference is logged with it.
-struct Found {
-    query: Redacted,
-    vector: Vector,
-    retrieval: Retrieval,
 }
 
 impl<'a> CallerHost<'a> {
@@ -72,40 +65,18 @@ impl<'a> CallerHost<'a> {
         self.vectors.get_or_init(|| must(catalogue::vectors()))
     }
 
-    /// Log one inference with what was retrieved for it.
-    pub fn record_inference(&self, answer: Option<String>, model: &str, context: Value, told: Option<&ChatAnswer>) {
-        let found = self.found.borrow();
-        let Some(found) = found.as_ref() else { return };
-        let sections = &found.retrieval.sections;
-        must(journal::record_inference(Inference {
-            query: found.query.as_str(),
-            vector: &found.vector,
-            matched: sections.iter().map(|s| format!("{}/{}", s.runbook_id, s.section)).collect(),
-            scores: sections.iter().map(|s| s.similarity).collect(),
-            answer,
-            context,
-            incident: self.incident,
-            model,
-            tokens_in: told.and_then(|told| told.tokens_in),
-            tokens_out: told.and_then(|told| told.tokens_out),
-            latency: told.map(|told| told.latency).unwrap_or_default(),
-        }));
+    /// Log an answer of the builtin triage with what was retrieved for it.
+    pub fn record_builtin(&self, answer: String, context: Value) {
+        if let Some(found) = self.found.borrow().as_ref() {
+            let row = found.inference(self.incident, settings::BUILTIN, context, Some(answer));
+            must(journal::record_inference(row));
+        }
     }
 }
 
 /// The value, or the end of the transaction: a failing database is not a model's failure.
 fn must<T>(result: store::Result<T>) -> T {
     result.unwrap_or_else(|error| raise(error))
-}
-
-fn done<'a>(kind: &'static str, request: Value, outcome: Value, latency: Duration) -> Entry<'a> {
-    Entry { kind, request, outcome: Ok(outcome), model: None, tokens_in: None, tokens_out: None, latency }
-}
-
-fn failure(error: &ModelError) -> Value {
-    // The kind of error beside the sentence, and not the error itself: what a server says is redacted, or not kept.
-    let kind = json!(error).get("error").cloned();
-    json!({ "reason": redact(&error.to_string()), "error": kind })
 }
 
 impl Host for CallerHost<'_> {
@@ -120,9 +91,9 @@ impl Host for CallerHost<'_> {
             model: Some(&model),
             outcome: match &embedded {
                 Ok(vector) => Ok(json!({ "dimensions": vector.as_slice().len() })),
-                Err(error) => Err(failure(error)),
+                Err(error) => Err(journaled::failure(error)),
             },
-            ..done("embed", json!({ "text": query }), Value::Null, started.elapsed())
+            ..journaled::done("embed", journaled::embed_request(query), Value::Null, started.elapsed())
         });
         embedded
     }
@@ -130,7 +101,8 @@ impl Host for CallerHost<'_> {
     async fn retrieve(&self, alert: &Alert, query: &Redacted, pod: Option<Vector>) -> Retrieval {
         let started = Instant::now();
         let vector = builtin::embed(query.as_str());
-        let weights = weights(alert);
+        let weights = must(journaled::weights(alert));
+        let request = journaled::retrieve_request(alert, weights, pod.is_some());
         let retrieval = must(catalogue::retrieve(
             self.vectors(),
             &catalogue::Query {
@@ -149,16 +121,8 @@ impl Host for CallerHost<'_> {
             })
             .collect();
         let steps: Vec<_> = retrieval.step_ids().collect();
-        self.record(done(
-            "retrieve",
-            json!({
-                "alert_name": alert.name.as_deref().map(redact),
-                "k": settings::top_k(),
-                "weights": { "builtin": weights.builtin, "pod": if pod.is_some() { weights.pod } else { 0.0 } },
-            }),
-            json!({ "sections": sections, "steps": steps, "runner_up": retrieval.runner_up }),
-            started.elapsed(),
-        ));
+        let outcome = json!({ "sections": sections, "steps": steps, "runner_up": retrieval.runner_up });
+        self.record(journaled::done("retrieve", request, outcome, started.elapsed()));
         self.found.replace(Some(Found { query: query.clone(), vector, retrieval: retrieval.clone() }));
         retrieval
     }
@@ -166,11 +130,7 @@ impl Host for CallerHost<'_> {
     async fn metrics(&self) -> Vec<Metric> {
         let started = Instant::now();
         let metrics = must(measurements::recent());
-        let shown: Vec<Value> = metrics
-            .iter()
-            .map(|m| json!({ "name": redact(&m.name), "value": m.value, "about": redact(&m.about), "at": m.at }))
-            .collect();
-        self.record(done("metrics", json!({}), Value::Array(shown), started.elapsed()));
+        self.record(journaled::done("metrics", json!({}), journaled::metrics(&metrics), started.elapsed()));
         metrics
     }
 
@@ -182,41 +142,27 @@ impl Host for CallerHost<'_> {
         }
         let model = settings::chat_pod().map(|(_, model)| model).unwrap_or_default();
         let told = answered.as_ref().ok();
-        let text = told.map(|told| redact(&told.text));
         self.record(Entry {
             kind: "chat",
-            request: json!({ "purpose": request.purpose, "prompt": request.prompt, "max_tokens": request.max_tokens }),
+            request: journaled::chat_request(request),
             outcome: match &answered {
-                Ok(told) => Ok(json!({ "text": text, "truncated": told.truncated, "model": told.model })),
-                Err(error) => Err(failure(error)),
+                Ok(told) => Ok(json!({ "text": redact(&told.text), "truncated": told.truncated, "model": told.model })),
+                Err(error) => Err(journaled::failure(error)),
             },
             model: Some(&model),
             tokens_in: told.and_then(|told| told.tokens_in),
             tokens_out: told.and_then(|told| told.tokens_out),
             latency: started.elapsed(),
         });
-        let context = json!({
-            "generator": model,
-            "embedder": pod::embedding_model(),
-            "purpose": request.purpose,
-            // A call that failed is no sample of its own: the builtin row that stands in for it is.
-            "fallback_triggered": answered.is_ok().then_some(false),
-            "failed": answered.as_ref().err().map(failure),
-        });
-        self.record_inference(text.map(|text| text.as_str().to_owned()), &model, context, told);
+        if let Some(found) = self.found.borrow().as_ref() {
+            must(journal::record_inference(found.asked(self.incident, &model, request.purpose, answered.as_ref())));
+        }
         answered
     }
 
     async fn now(&self) -> Timestamp {
         must(store::transaction_start())
     }
-}
-
-/// How the two cosines are weighed for an alert of this severity.
-fn weights(alert: &Alert) -> Weights {
-    let policies = must(policies::all());
-    let policy = policy::select(&policies, alert.severity, None);
-    Weights { builtin: policy.builtin_weight, pod: policy.pod_weight }
 }
 
 /// The pod's vector of a query, if it can be compared with those of the catalogue.

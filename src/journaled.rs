@@ -21,9 +21,11 @@ pub fn done<'a>(kind: &'static str, request: Value, outcome: Value, latency: Dur
     Entry { kind, request, outcome: Ok(outcome), model: None, tokens_in: None, tokens_out: None, latency }
 }
 
-/// A model's failure: the sentence that people read, and the error that a replay reads.
+/// A model's failure: the sentence and the kind that people read, and the error that a replay reads. What a server said
+/// is redacted in both.
 pub fn failure(error: &ModelError) -> Value {
-    json!({ "reason": redact(&error.to_string()), "error": redact_json(&json!(error)) })
+    let full = redact_json(&json!(error));
+    json!({ "reason": redact(&error.to_string()), "error": full["error"], "model_error": full })
 }
 
 /// What was asked of the embedder.

@@ -234,7 +234,7 @@ fn a_search_works_where_nothing_may_be_written() {
     for id in [incident.id, triaged.get(0)] {
         let rows =
             client.query("SELECT * FROM oncall.explain_route($1)", &[&id]).unwrap_or_else(|e| panic!("{}", told(&e)));
-        assert_eq!(rows.len(), 11);
+        assert_eq!(rows.len(), 12);
     }
     refused(&mut client, "SELECT * FROM oncall.handle_alert('x'::text)", "25006");
 }

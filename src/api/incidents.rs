@@ -98,7 +98,7 @@ fn triage_incident(id: &str, alert: &Alert) -> store::Result<()> {
     let host = CallerHost::new(id, triaging::AGENT);
     let (triage, retrieval) = host::run(agents::triage::triage(&host, alert, &triaging::limits()));
     if let Some(context) = triaging::builtin_context(&triage) {
-        host.record_inference(Some(json!(triage.reply).to_string()), settings::BUILTIN, context, None);
+        host.record_builtin(json!(triage.reply).to_string(), context);
     }
     host.record(triaging::entry(alert, &triage, started.elapsed()));
     host.write_journal()?;

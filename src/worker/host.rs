@@ -139,7 +139,7 @@ impl WorkerHost {
     }
 
     fn read_failure(&self, step: i32, mut outcome: Value) -> ModelError {
-        self.read(step, outcome["error"].take())
+        self.read(step, outcome["model_error"].take())
     }
 
     /// Write down a call, and what goes with it, in one transaction.
