@@ -58,14 +58,15 @@ pub fn queue_treatment(incident: &str) -> Result<()> {
 /// Claim up to `most` pieces of work, oldest first, one an incident.
 ///
 /// The attempt is counted here, before it is made: what ends the process is noticed next time. An incident whose journal
-/// has grown since gets three attempts anew, so that it does not pay for the deaths of its neighbours.
+/// has grown since gets three attempts anew.
 pub fn claim(most: i32) -> Result<Vec<Work>> {
     Ok(statement!("claim_work").tell(&[most.into()])?.unwrap_or_default())
 }
 
-/// Put back what a pump that is no more had claimed; how many.
-pub fn reclaim() -> Result<usize> {
-    statement!("reclaim_work").write(&[])
+/// Put back what a pump that is no more had claimed; how many. Only of what it had in hand does the attempt count; where
+/// nobody can say what that was, of everything.
+pub fn reclaim(in_hand: Option<&[i64]>) -> Result<usize> {
+    statement!("reclaim_work").write(&[in_hand.map(<[i64]>::to_vec).into()])
 }
 
 /// It is done.

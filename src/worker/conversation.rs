@@ -13,6 +13,7 @@ use serde_json::json;
 use super::host::{Conversation, WorkerHost, must, queue_page};
 use super::reactor::Reactor;
 use super::replay::Replay;
+use super::suspects::Suspects;
 use super::targets::Targets;
 use crate::backend::transaction;
 use crate::journaled::{self, Found};
@@ -27,11 +28,13 @@ use crate::{routing, triaging};
 const WORKERS: &str = "workers";
 
 /// Do one piece of work. What cannot be done ends by unwinding, see [`super::host::Halt`].
-pub async fn hold(reactor: Reactor, targets: Targets, work: Work) {
+pub async fn hold(reactor: Reactor, targets: Targets, suspects: Suspects, work: Work) {
     let steps = must(transaction(|| journal::steps(&work.incident)));
     let conversation = Rc::new(Conversation {
         reactor,
         targets,
+        suspects,
+        work: work.id,
         incident: work.incident.clone(),
         prefix: prefix(&work),
         replay: Replay::new(steps),
@@ -154,6 +157,7 @@ pub fn give_up(work: &Work, reason: &str) -> store::Result<()> {
     let incident = Incident::given_up(id.clone(), dossier.created_at, dossier.alert, reason.to_owned());
     let page = agents::last_resort(&incident, store::transaction_start()?);
     let sinks = queue_page(id, &page)?;
+    journal::close_intents(id, reason)?;
     dossier::record_given_up(id, &incident.decision)?;
     let notification = json!({ "page": page.kind, "sinks": sinks, "tracker_id": id });
     let handled = Handled { notification: Some(&notification), escalation: Some(reason), ..Handled::default() };

@@ -72,8 +72,9 @@ impl Command {
 
 /// Run a command in an executor. No transaction is open while it is waited for.
 ///
-/// A future that is dropped leaves the executor at work: what it does is found again by [`adopt`].
-pub async fn run(reactor: &Reactor, command: Command) -> ToolOutcome {
+/// What `begun` gives is kept while the executor is at work. A future that is dropped leaves the executor at work: what it
+/// does is found again by [`adopt`].
+pub async fn run<G>(reactor: &Reactor, command: Command, begun: impl FnOnce() -> G) -> ToolOutcome {
     let role = transaction(|| Ok::<_, SqlError>(role_oid(command.role())));
     let posting = match role.map_err(failure).and_then(|role| command.posting(role)) {
         Ok(posting) => posting,
@@ -87,6 +88,7 @@ pub async fn run(reactor: &Reactor, command: Command) -> ToolOutcome {
             None => reactor.waiting("a worker slot", glance(reactor)).await,
         }
     };
+    let _while_it_works = begun();
     reactor.waiting("an executor", outcome(reactor, &mail)).await
 }
 

@@ -25,6 +25,7 @@ use serde_json::{Value, json};
 use super::executor::{self, Command};
 use super::reactor::Reactor;
 use super::replay::{Divergence, Recalled, Replay};
+use super::suspects::Suspects;
 use super::targets::Targets;
 use crate::backend::{self, transaction};
 use crate::error::OncallError;
@@ -85,6 +86,10 @@ pub struct Conversation {
     pub replay: Replay,
     /// What is being worked on in this database.
     pub targets: Targets,
+    /// What may have ended the process, should it end.
+    pub suspects: Suspects,
+    /// The piece of work.
+    pub work: i64,
     /// What was retrieved for the incident: inferences are logged with it.
     pub found: RefCell<Option<Found>>,
 }
@@ -293,7 +298,7 @@ impl WorkerHost {
             })
         } else {
             must(transaction(|| journal::record_intent(&conversation.incident, &self.agent, step, kind, &request)));
-            executor::run(&conversation.reactor, self.command(step, call)).await
+            self.execute(step, call).await
         };
         let outcome = redacted(outcome);
         must(transaction(|| {
@@ -306,7 +311,7 @@ impl WorkerHost {
     /// Run a query, which may be run again where its outcome is lost.
     async fn look(&self, step: i32, request: Value, call: &ToolCall) -> ToolOutcome {
         let started = Instant::now();
-        let outcome = redacted(executor::run(&self.conversation.reactor, self.command(step, call)).await);
+        let outcome = redacted(self.execute(step, call).await);
         let value = json!(outcome);
         let entry = Entry {
             outcome: if status(&outcome) == "done" { Ok(value) } else { Err(value) },
@@ -314,6 +319,13 @@ impl WorkerHost {
         };
         self.record(step, entry, || Ok(()));
         outcome
+    }
+
+    /// Run a command in an executor, whose crash would be the whole server's.
+    async fn execute(&self, step: i32, call: &ToolCall) -> ToolOutcome {
+        let conversation = &self.conversation;
+        let in_hand = || conversation.suspects.hold(conversation.work);
+        executor::run(&conversation.reactor, self.command(step, call), in_hand).await
     }
 
     fn command(&self, step: i32, call: &ToolCall) -> Command {

@@ -13,5 +13,6 @@ mod postman;
 mod pump;
 pub mod reactor;
 mod replay;
+mod suspects;
 mod targets;
 mod treatment;

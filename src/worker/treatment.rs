@@ -19,6 +19,7 @@ use super::conversation;
 use super::guarded::said;
 use super::host::Halt;
 use super::reactor::Reactor;
+use super::suspects::Suspects;
 use super::targets::Targets;
 use crate::backend::{abandon_transaction, transaction};
 use crate::settings;
@@ -35,6 +36,7 @@ const MOST: usize = 1000;
 struct Desk {
     reactor: Reactor,
     targets: Targets,
+    suspects: Suspects,
     /// How many are under treatment.
     busy: Rc<Cell<usize>>,
     /// Those that ended without a word: the event loop dropped them for a bug.
@@ -46,9 +48,11 @@ struct Desk {
 /// Treat what is queued, for ever.
 pub async fn run(reactor: Reactor) {
     let (freed, mut seats) = unbounded();
-    let desk = Desk { reactor, targets: Targets::default(), busy: Rc::default(), fallen: Rc::default(), freed };
+    let (suspects, in_hand) = Suspects::open();
+    let desk =
+        Desk { reactor, targets: Targets::default(), suspects, busy: Rc::default(), fallen: Rc::default(), freed };
     // There is one pump a database, so what is running was another's, or this desk's before it fell.
-    while let Err(error) = transaction(work::reclaim) {
+    while let Err(error) = transaction(|| work::reclaim(in_hand.as_deref())) {
         pgrx::warning!("pg_oncall: the work of an earlier pump cannot be taken up yet: {error}");
         desk.reactor.sleep(Duration::from_secs(1)).await;
     }
@@ -82,8 +86,9 @@ impl Desk {
 
     async fn treat(self, work: Work) {
         let mut seat = Seat { desk: self.clone(), work: Some(work.clone()) };
-        let conversation = conversation::hold(self.reactor.clone(), self.targets.clone(), work.clone());
-        let ended = AssertUnwindSafe(conversation).catch_unwind().await;
+        let (reactor, targets) = (self.reactor.clone(), self.targets.clone());
+        let conversation = conversation::hold(reactor, targets, self.suspects.clone(), work.clone());
+        let ended = AssertUnwindSafe(self.suspects.watch(work.id, conversation)).catch_unwind().await;
         seat.work = None;
         if let Err(payload) = ended {
             // It may have unwound out of the middle of one, which the next would trip over.

@@ -34,7 +34,14 @@ const PATIENCE: Duration = Duration::from_millis(500);
 pub fn kill(cluster: &mut Cluster, target: Target) -> Result<Target> {
     let killed = match target {
         Target::Postmaster => {
-            cluster.restart("KILL")?;
+            // Its children notice by themselves, and as long as one of them is left no new server starts.
+            let began = Instant::now();
+            while let Err(error) = cluster.restart("KILL") {
+                if began.elapsed() > Duration::from_secs(60) {
+                    return Err(error);
+                }
+                std::thread::sleep(Duration::from_millis(100));
+            }
             return Ok(target);
         }
         Target::Executor => match find(cluster, "pg_oncall executor", PATIENCE)? {

@@ -51,19 +51,23 @@ impl Scene {
     pub fn send(&self, number: usize, dice: &mut Dice) {
         let rolled_back = dice.below(5) == 0;
         let Ok(mut client) = self.patient_client() else { return };
-        let insert = |client: &mut Client, name: String, end: &str| -> Result<()> {
+        let insert = |client: &mut Client, name: String, keep: bool| -> Result<()> {
             let mut transaction = client.transaction()?;
             let payload =
                 json!({"text": format!("{name} happened"), "severity": "warning", "labels": {"alertname": name}});
             transaction
                 .execute("INSERT INTO oncall.alert_inbox (source, payload) VALUES ('drill', $1)", &[&payload])?;
-            transaction.batch_execute(end)?;
+            if keep {
+                transaction.commit()?
+            } else {
+                transaction.rollback()?
+            }
             Ok(())
         };
         if rolled_back {
-            let _ = insert(&mut client, format!("RolledBack{number:03}"), "ROLLBACK");
+            let _ = insert(&mut client, format!("RolledBack{number:03}"), false);
         }
-        let _ = insert(&mut client, format!("Drill{number:03}"), "COMMIT");
+        let _ = insert(&mut client, format!("Drill{number:03}"), true);
     }
 
     /// Kill something.
