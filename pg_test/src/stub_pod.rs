@@ -61,6 +61,35 @@ pub enum Behaviour {
     Truncated,
     /// This text as the reply's content, word for word.
     Say(String),
+    /// What this makes of the request, as the reply's content.
+    Answer(Answerer),
+}
+
+/// A model of a test's own: from a chat request's JSON to the text of its reply.
+#[derive(Clone)]
+pub struct Answerer(Arc<dyn Fn(&serde_json::Value) -> String + Send + Sync>);
+
+impl Answerer {
+    /// A model that answers like this.
+    pub fn new(answer: impl Fn(&serde_json::Value) -> String + Send + Sync + 'static) -> Self {
+        Self(Arc::new(answer))
+    }
+
+    fn answer(&self, request: &serde_json::Value) -> String {
+        (self.0)(request)
+    }
+}
+
+impl std::fmt::Debug for Answerer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Answerer")
+    }
+}
+
+impl PartialEq for Answerer {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 impl Behaviour {

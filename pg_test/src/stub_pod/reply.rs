@@ -88,6 +88,7 @@ fn chat(request: &Recorded, behaviour: &Behaviour, replies: &Replies) -> Respons
     let content = match behaviour {
         Behaviour::Empty => String::new(),
         Behaviour::Say(text) => text.clone(),
+        Behaviour::Answer(answerer) => answerer.answer(&request.json()),
         Behaviour::SchemaViolating => {
             r#"{"incident_type":7,"confidence":"very","recommended_actions":"all"}"#.to_owned()
         }
