@@ -14,7 +14,7 @@ CREATE TABLE oncall.maintenance_window (
 CREATE INDEX maintenance_window_during_idx ON oncall.maintenance_window USING gist (during);
 
 COMMENT ON TABLE oncall.maintenance_window IS
-    'While a window lasts, an incident whose alert has its labels is triaged and routed, but action and page are held back; at the end it is looked at once more';
+    'While a window lasts, an incident whose alert has its labels is triaged, but decision, action and page are held back; at the end it is decided once, by what is true then';
 COMMENT ON COLUMN oncall.maintenance_window.during IS 'From when to when. To end it early: UPDATE … SET during = tstzrange(lower(during), now())';
 COMMENT ON COLUMN oncall.maintenance_window.labels IS 'What the alert''s labels must contain, such as {"instance": "db-2"} or {"alertname": "ReplicationLag"}; {} is every alert';
 

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Result, statement};
+use super::{Result, statement, writing};
 
 /// Why the workers look at an incident.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -81,9 +81,9 @@ pub fn retry(id: i64, delay_s: f64, error: &str) -> Result<()> {
     Ok(())
 }
 
-/// It is held until `until`, seconds since the epoch.
+/// It is held until `until`, seconds since the epoch, and then decided anew.
 pub fn hold(id: i64, until_s: f64) -> Result<()> {
-    statement!("hold_work").write(&[id.into(), until_s.into()])?;
+    writing(|| statement!("hold_work").write(&[id.into(), until_s.into()]))?;
     Ok(())
 }
 

@@ -117,8 +117,15 @@ impl Desk {
         if let Err(error) = transaction(|| work::retry(work.id, delay_s, reason.as_str())) {
             // It stays as running, and this desk tries again at its next look.
             pgrx::log!("pg_oncall: {}: {error}", work.incident);
-            self.fallen.borrow_mut().push(work.clone());
+            return self.fallen.borrow_mut().push(work.clone());
         }
+        // Nothing else wakes the desk when it is due: no commit, no seat that becomes free.
+        let (reactor, freed) = (self.reactor.clone(), self.freed.clone());
+        let due = async move {
+            reactor.sleep(Duration::from_secs_f64(delay_s)).await;
+            let _ = freed.unbounded_send(());
+        };
+        self.reactor.spawn(format!("{} (to be tried again)", work.incident), due.boxed_local());
     }
 
     /// Nobody tries again: a person hears of it.
