@@ -76,6 +76,8 @@ impl Desk {
     fn begin(&self, work: Work) {
         if work.attempts > ATTEMPTS {
             self.give_up(&work, "it was begun three times, and the workers ended each time before it got any further");
+            // The next that is under suspicion may have waited for this one.
+            let _ = self.freed.unbounded_send(());
             return;
         }
         self.busy.set(self.busy.get() + 1);

@@ -1,4 +1,6 @@
 -- $1 the most. The oldest that is due of each incident that has nothing running: an array, or NULL for nothing.
+-- What was begun twice in vain may be what ends the pump. From then on it is begun as the only one of its kind, so that
+-- what only happened to run beside it is not taken for it.
 WITH due AS (
     SELECT w.work_id
     FROM oncall.incident_work AS w
@@ -9,6 +11,14 @@ WITH due AS (
           WHERE other.incident_id OPERATOR(pg_catalog.=) w.incident_id
             AND (other.state OPERATOR(pg_catalog.=) 'running'
                  OR (other.state IN ('queued', 'held') AND other.work_id OPERATOR(pg_catalog.<) w.work_id)))
+      AND (w.attempts OPERATOR(pg_catalog.<) 2 OR NOT EXISTS (
+          SELECT FROM oncall.incident_work AS suspect
+          WHERE suspect.state IN ('queued', 'running')
+            AND (suspect.state OPERATOR(pg_catalog.=) 'running' AND suspect.attempts OPERATOR(pg_catalog.>) 2
+                 OR suspect.state OPERATOR(pg_catalog.=) 'queued' AND suspect.attempts OPERATOR(pg_catalog.>=) 2
+                    AND suspect.work_id OPERATOR(pg_catalog.<) w.work_id
+                    AND (suspect.not_before IS NULL
+                         OR suspect.not_before OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp()))))
     ORDER BY w.work_id
     LIMIT $1
     FOR NO KEY UPDATE OF w SKIP LOCKED
