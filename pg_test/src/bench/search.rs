@@ -84,7 +84,7 @@ fn load(client: &mut Client, count: usize) -> Result<()> {
     }
     client.batch_execute(
         "INSERT INTO oncall.ops_runbooks (runbook_id, title, section, content) SELECT * FROM corpus;
-         CREATE INDEX ops_runbooks_builtin_embedding_idx ON oncall.ops_runbooks USING hnsw (builtin_embedding vector_cosine_ops)",
+         CREATE INDEX ops_runbooks_builtin_embedding_idx ON oncall.ops_runbooks USING hnsw (builtin_embedding halfvec_cosine_ops)",
     )?;
     client.batch_execute("VACUUM ANALYZE oncall.ops_runbooks")?;
     Ok(())

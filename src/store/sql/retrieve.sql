@@ -2,26 +2,28 @@
 -- $5 the alert's name or NULL, $6 k, $7 how many candidates each index gives.
 -- Candidates come from both indexes and from the names; each has both cosines, so the sum of cosines ranks, not an index.
 -- The index of embedding holds half precision, for vectors of @dimension@ numbers.
--- Each vector of the query is a subquery, so that the cast from an array is done once and not for every row.
-WITH candidate AS MATERIALIZED (
+-- The casts from arrays are done once, in query, and not wherever a vector is named: each takes as long as ten comparisons.
+WITH query AS MATERIALIZED (
+    SELECT $1::real[]::@vector@.halfvec AS builtin, $2::real[]::@vector@.vector AS pod
+), candidate AS MATERIALIZED (
     (SELECT runbook_id, section, position, alerts OPERATOR(pg_catalog.@>) ARRAY[$5::text] AS named,
-            builtin_embedding OPERATOR(@vector@.<=>) (SELECT $1::real[]::@vector@.halfvec) AS builtin_distance,
-            embedding OPERATOR(@vector@.<=>) (SELECT $2::real[]::@vector@.vector) AS pod_distance
+            builtin_embedding OPERATOR(@vector@.<=>) (SELECT builtin FROM query) AS builtin_distance,
+            embedding OPERATOR(@vector@.<=>) (SELECT pod FROM query) AS pod_distance
      FROM oncall.ops_runbooks
-     ORDER BY builtin_embedding OPERATOR(@vector@.<=>) (SELECT $1::real[]::@vector@.halfvec)
+     ORDER BY builtin_embedding OPERATOR(@vector@.<=>) (SELECT builtin FROM query)
      LIMIT $7)
     UNION
     (SELECT runbook_id, section, position, alerts OPERATOR(pg_catalog.@>) ARRAY[$5::text],
-            builtin_embedding OPERATOR(@vector@.<=>) (SELECT $1::real[]::@vector@.halfvec),
-            embedding OPERATOR(@vector@.<=>) (SELECT $2::real[]::@vector@.vector)
+            builtin_embedding OPERATOR(@vector@.<=>) (SELECT builtin FROM query),
+            embedding OPERATOR(@vector@.<=>) (SELECT pod FROM query)
      FROM oncall.ops_runbooks
      WHERE $2::real[] IS NOT NULL
-     ORDER BY embedding::@vector@.halfvec(@dimension@) OPERATOR(@vector@.<=>) (SELECT $2::real[]::@vector@.halfvec)
+     ORDER BY embedding::@vector@.halfvec(@dimension@) OPERATOR(@vector@.<=>) (SELECT pod::@vector@.halfvec FROM query)
      LIMIT $7)
     UNION
     (SELECT runbook_id, section, position, true,
-            builtin_embedding OPERATOR(@vector@.<=>) (SELECT $1::real[]::@vector@.halfvec),
-            embedding OPERATOR(@vector@.<=>) (SELECT $2::real[]::@vector@.vector)
+            builtin_embedding OPERATOR(@vector@.<=>) (SELECT builtin FROM query),
+            embedding OPERATOR(@vector@.<=>) (SELECT pod FROM query)
      FROM oncall.ops_runbooks
      WHERE alerts OPERATOR(pg_catalog.@>) ARRAY[$5::text])
 ), scored AS MATERIALIZED (
