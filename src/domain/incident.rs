@@ -1,5 +1,7 @@
 //! One incident, as the agents that treat it see it: all that was settled before they start.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use crate::alert::Alert;
@@ -26,8 +28,8 @@ pub struct Incident {
     pub retrieval: Retrieval,
     /// What the router decided.
     pub decision: Decision,
-    /// The tools.
-    pub catalogue: Catalogue,
+    /// The tools; one copy for all incidents that are treated at once.
+    pub catalogue: Arc<Catalogue>,
 }
 
 impl Incident {
@@ -50,7 +52,7 @@ impl Incident {
             reason,
         };
         let decision = Decision::recorded(Route::Escalate, vec![condition], 0, Autonomy::Off, &triage, &retrieval);
-        Self { id, opened_at, alert, triage, retrieval, decision, catalogue: Catalogue::default() }
+        Self { id, opened_at, alert, triage, retrieval, decision, catalogue: Arc::default() }
     }
 
     /// The section that carries a step, if it was retrieved.

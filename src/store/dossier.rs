@@ -1,10 +1,14 @@
 //! An incident as the workers find it, and how their part ends.
 
+use std::cell::RefCell;
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use oncall_domain::alert::Alert;
 use oncall_domain::incident::Incident;
 use oncall_domain::policy::{Autonomy, Condition, Decision, Route};
 use oncall_domain::retrieval::{Retrieval, Retrieved};
+use oncall_domain::tool::Catalogue;
 use oncall_domain::triage::Triage;
 use serde::Deserialize;
 use serde_json::Value;
@@ -65,9 +69,25 @@ impl Dossier {
             triage,
             retrieval,
             decision,
-            catalogue: catalogue::tools()?,
+            catalogue: shared_tools()?,
         }))
     }
+}
+
+thread_local! {
+    // A worker is one thread: the catalogue as its conversations share it.
+    static TOOLS: RefCell<Arc<Catalogue>> = RefCell::default();
+}
+
+/// The tools of now. Hundreds of incidents hold them while they wait, so those that are the same are one copy.
+fn shared_tools() -> Result<Arc<Catalogue>> {
+    let tools = catalogue::tools()?;
+    Ok(TOOLS.with_borrow_mut(|kept| {
+        if **kept != tools {
+            *kept = Arc::new(tools);
+        }
+        Arc::clone(kept)
+    }))
 }
 
 /// What is kept of an incident.

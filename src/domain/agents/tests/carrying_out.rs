@@ -253,9 +253,9 @@ fn a_measure_that_fails_holds_nothing_up_and_says_why() {
 #[test]
 fn a_step_that_the_catalogue_no_longer_admits_is_not_begun() {
     let mut incident = incident(&["RB-002"], Autonomy::On);
-    let rows: Vec<Tool> = incident.catalogue.clone().into();
+    let rows: Vec<Tool> = Catalogue::clone(&incident.catalogue).into();
     let rest = rows.into_iter().filter(|tool| tool.name.as_str() != "create_index_concurrently");
-    incident.catalogue = Catalogue::new(rest).unwrap();
+    incident.catalogue = Catalogue::new(rest).unwrap().into();
     let script = Script::builtin(all_well);
     let resolution = script.treat(&incident);
     assert_eq!(script.writes(), [""; 0]);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -303,7 +304,7 @@ fn incident_with(
     incident_type: &str,
     recommended_actions: Vec<String>,
     autonomy: Autonomy,
-    catalogue: Catalogue,
+    catalogue: impl Into<Arc<Catalogue>>,
 ) -> Incident {
     let triage = Triage {
         by: "stub".to_owned(),
@@ -328,5 +329,5 @@ fn incident_with(
         repeats_last_hour: &BTreeMap::new(),
     });
     let (id, opened_at) = ("INC-0047".to_owned(), Timestamp::UNIX_EPOCH);
-    Incident { id, opened_at, alert: alert(), triage, retrieval, decision, catalogue }
+    Incident { id, opened_at, alert: alert(), triage, retrieval, decision, catalogue: catalogue.into() }
 }
