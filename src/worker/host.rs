@@ -248,8 +248,7 @@ impl Host for WorkerHost {
 
     async fn chat(&self, request: &ChatRequest) -> Result<ChatAnswer, ModelError> {
         let Some((_, model)) = settings::chat_pod() else { return Err(ModelError::NoPod) };
-        let asked = journaled::chat_request(request);
-        let (step, recalled) = self.next("chat", &asked);
+        let (step, recalled) = self.next("chat", &journaled::chat_request(request));
         if let Recalled::Known { failed, outcome } = recalled {
             return if failed { Err(self.read_failure(step, outcome)) } else { Ok(self.read(step, outcome)) };
         }
@@ -263,7 +262,8 @@ impl Host for WorkerHost {
             outcome: answered.as_ref().map(|told| json!(told)).map_err(journaled::failure),
             tokens_in: told.and_then(|told| told.tokens_in),
             tokens_out: told.and_then(|told| told.tokens_out),
-            ..journaled::done("chat", asked, Value::Null, started.elapsed())
+            // Worded anew: kept over the wait, it would be one more copy of the prompt for each that waits.
+            ..journaled::done("chat", journaled::chat_request(request), Value::Null, started.elapsed())
         };
         self.record(step, entry, || self.conversation.record_asked(&model, request.purpose, answered.as_ref()));
         answered

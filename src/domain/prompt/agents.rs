@@ -84,7 +84,7 @@ fn word(
 ) -> Result<Prompt, OverBudget> {
     let made = |nonce: &str, texts: &[(&str, &str)]| {
         let values = [&[("nonce", nonce)], texts].concat();
-        Prompt { system: fill(system, &[("nonce", nonce)]), user: fill(user, &values) }
+        Prompt::of(fill(system, &[("nonce", nonce)]), fill(user, &values))
     };
     let empty: Vec<(&str, &str)> = fixed.iter().copied().chain(parts.iter().map(|(name, ..)| (*name, ""))).collect();
     let least = made(&"0".repeat(NONCE_DIGITS), &empty).bytes();

@@ -5,7 +5,9 @@
 //! such text to pass for an instruction; it does not make it impossible. What keeps an instruction from having an
 //! effect is that an answer can only name steps, and that policy decides about those.
 
-use serde::Serialize;
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer};
 
 use crate::alert::Alert;
 use crate::fnv::Fnv;
@@ -25,10 +27,20 @@ use fill::fill;
 /// The words of a question.
 ///
 /// Only this module makes one, and only out of redacted text, so no raw text from outside reaches a model.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Prompt {
+/// A copy is one more hold of the same words: hundreds of questions wait at once, each in several hands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prompt(Arc<Words>);
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Words {
     system: String,
     user: String,
+}
+
+impl Serialize for Prompt {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
 }
 
 /// Bytes for one token of a budget.
@@ -63,19 +75,23 @@ fn listed(steps: usize) -> String {
 }
 
 impl Prompt {
+    fn of(system: String, user: String) -> Self {
+        Self(Arc::new(Words { system, user }))
+    }
+
     /// What the model is and how it answers.
     pub fn system(&self) -> &str {
-        &self.system
+        &self.0.system
     }
 
     /// The question.
     pub fn user(&self) -> &str {
-        &self.user
+        &self.0.user
     }
 
     /// The tokens that it takes, by [`BYTES_PER_TOKEN`].
     pub fn tokens(&self) -> usize {
-        (self.system.len() + self.user.len()).div_ceil(BYTES_PER_TOKEN)
+        (self.0.system.len() + self.0.user.len()).div_ceil(BYTES_PER_TOKEN)
     }
 
     /// What is this alert, and which of the steps on offer would help?
@@ -105,7 +121,7 @@ impl Prompt {
             include_str!("triage_user.md"),
             &[("nonce", nonce), ("alert", alert), ("sections", sections), ("steps", steps), ("metrics", metrics)],
         );
-        Self { system: fill(include_str!("triage_system.md"), &[("nonce", nonce)]), user }
+        Self::of(fill(include_str!("triage_system.md"), &[("nonce", nonce)]), user)
     }
 
     /// The same question once more, with the answer that could not be used and what is wrong with it.
@@ -115,16 +131,16 @@ impl Prompt {
         let answer = redact(answer).cut(2000);
         let defect = redact(&defect.to_string());
         // A delimiter of its own: the model has seen the first one and may have written it into its answer.
-        let nonce = nonce(&[&first.user, answer.as_str(), defect.as_str()]);
+        let nonce = nonce(&[&first.0.user, answer.as_str(), defect.as_str()]);
         let user = fill(
             include_str!("triage_repair.md"),
-            &[("question", &first.user), ("nonce", &nonce), ("answer", answer.as_str()), ("defect", defect.as_str())],
+            &[("question", &first.0.user), ("nonce", &nonce), ("answer", answer.as_str()), ("defect", defect.as_str())],
         );
-        Self { system: first.system.clone(), user }
+        Self::of(first.0.system.clone(), user)
     }
 
     fn bytes(&self) -> usize {
-        self.system.len() + self.user.len()
+        self.0.system.len() + self.0.user.len()
     }
 }
 
