@@ -10,19 +10,8 @@ pub fn with_settings<T>(settings: &[(&CStr, &CStr)], body: impl FnOnce() -> T) -
     // (sub)transaction closes every level above its own, this one too; the server copies names and values.
     let level = unsafe { pg_sys::NewGUCNestLevel() };
     for (name, value) in settings {
-        // SAFETY: both are NUL-terminated; GUC_ACTION_SAVE keeps the old value for the end of the nest level.
-        unsafe {
-            pg_sys::set_config_option(
-                name.as_ptr(),
-                value.as_ptr(),
-                pg_sys::GucContext::PGC_USERSET,
-                pg_sys::GucSource::PGC_S_SESSION,
-                pg_sys::GucAction::GUC_ACTION_SAVE,
-                true,
-                0,
-                false,
-            )
-        };
+        // The old value is kept for the end of the nest level.
+        set(name, value, pg_sys::GucAction::GUC_ACTION_SAVE);
     }
     let value = body();
     // SAFETY: closes the level opened above, once.
@@ -30,17 +19,20 @@ pub fn with_settings<T>(settings: &[(&CStr, &CStr)], body: impl FnOnce() -> T) -
     value
 }
 
-/// Set a parameter until the end of the transaction, as `SET LOCAL` does.
+/// Set a parameter until the end of the transaction, which puts the old value back, as `SET LOCAL` does.
 pub fn set_for_transaction(name: &CStr, value: &CStr) {
-    // SAFETY: on the main thread inside of a transaction, whose end puts the old value back; both texts are
-    // NUL-terminated, and the server copies them.
+    set(name, value, pg_sys::GucAction::GUC_ACTION_LOCAL);
+}
+
+fn set(name: &CStr, value: &CStr, action: pg_sys::GucAction::Type) {
+    // SAFETY: on the main thread inside of a transaction; both texts are NUL-terminated, and the server copies them.
     unsafe {
         pg_sys::set_config_option(
             name.as_ptr(),
             value.as_ptr(),
             pg_sys::GucContext::PGC_USERSET,
             pg_sys::GucSource::PGC_S_SESSION,
-            pg_sys::GucAction::GUC_ACTION_LOCAL,
+            action,
             true,
             0,
             false,

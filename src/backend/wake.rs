@@ -58,6 +58,32 @@ impl task::Wake for Wake {
 ///
 /// The caller looks at interrupts and at whatever the latch is set for, each time.
 pub fn sleep(wake: &Wake, timeout: Duration) -> bool {
+    rest(wake, timeout).latch
+}
+
+/// Sleep until `wake` is poked or `timeout` has passed; true if poked. A cancel, a statement timeout or a shutdown
+/// raises from here: that is what makes every wait interruptible.
+pub fn wait(wake: &Wake, timeout: Duration) -> bool {
+    let deadline = Instant::now() + timeout;
+    loop {
+        pgrx::check_for_interrupts!();
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return false;
+        }
+        if rest(wake, left).poked {
+            return true;
+        }
+    }
+}
+
+/// What ended a sleep; neither where its time was over.
+struct Met {
+    poked: bool,
+    latch: bool,
+}
+
+fn rest(wake: &Wake, timeout: Duration) -> Met {
     let events = pg_sys::WL_LATCH_SET | pg_sys::WL_SOCKET_READABLE | pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH;
     // Rounded up: to wake before a timer is due would be to wake twice.
     let timeout_ms = i64::try_from(timeout.as_micros().div_ceil(1000)).unwrap_or(i64::MAX).min(i64::from(i32::MAX));
@@ -66,43 +92,15 @@ pub fn sleep(wake: &Wake, timeout: Duration) -> bool {
     let met = unsafe {
         pg_sys::WaitLatchOrSocket(pg_sys::MyLatch, events as i32, wake.fd(), timeout_ms, pg_sys::PG_WAIT_EXTENSION)
     };
-    if met & pg_sys::WL_SOCKET_READABLE as i32 != 0 {
+    let (poked, latch) = (met & pg_sys::WL_SOCKET_READABLE as i32 != 0, met & pg_sys::WL_LATCH_SET as i32 != 0);
+    if poked {
         wake.drain();
     }
-    let latch = met & pg_sys::WL_LATCH_SET as i32 != 0;
     if latch {
         // SAFETY: the latch is reset before the caller looks at what it was set for, as the server's own loops do.
         unsafe { pg_sys::ResetLatch(pg_sys::MyLatch) };
     }
-    latch
-}
-
-/// Sleep until `wake` is poked or `timeout` has passed; true if poked. A cancel, a statement timeout or a shutdown
-/// raises from here: that is what makes every wait interruptible.
-pub fn wait(wake: &Wake, timeout: Duration) -> bool {
-    let events = pg_sys::WL_LATCH_SET | pg_sys::WL_SOCKET_READABLE | pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH;
-    let deadline = Instant::now() + timeout;
-    loop {
-        pgrx::check_for_interrupts!();
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return false;
-        }
-        let left_ms = i64::try_from(left.as_millis()).unwrap_or(i64::MAX - 1) + 1;
-        // SAFETY: WaitLatchOrSocket is for the process' own latch, on its main thread, with an open descriptor; the
-        // descriptor lives as long as `wake`.
-        let met = unsafe {
-            pg_sys::WaitLatchOrSocket(pg_sys::MyLatch, events as i32, wake.fd(), left_ms, pg_sys::PG_WAIT_EXTENSION)
-        };
-        if met & pg_sys::WL_LATCH_SET as i32 != 0 {
-            // SAFETY: the latch is reset before the interrupts are looked at, as the server's own loops do.
-            unsafe { pg_sys::ResetLatch(pg_sys::MyLatch) };
-        }
-        if met & pg_sys::WL_SOCKET_READABLE as i32 != 0 {
-            wake.drain();
-            return true;
-        }
-    }
+    Met { poked, latch }
 }
 
 /// Sleep until the latch of this process is set or `timeout` has passed. A cancel, a statement timeout or a shutdown

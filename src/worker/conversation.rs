@@ -69,9 +69,7 @@ async fn treat(conversation: &Rc<Conversation>, work: &Work) {
     {
         return must(transaction(|| work::hold(work.id, until)));
     }
-    if must(transaction(|| dossier::read(id))).state == "triaged" {
-        must(transaction(|| routing::route(id)));
-    }
+    must(transaction(|| routing::route_if_triaged(id)));
     let Some(incident) = must(transaction(|| dossier::read(id)?.incident(id))) else {
         return end(work, "it was closed before it was decided", None);
     };
