@@ -123,7 +123,7 @@ impl Host for CallerHost<'_> {
         let steps: Vec<_> = retrieval.step_ids().collect();
         let outcome = json!({ "sections": sections, "steps": steps, "runner_up": retrieval.runner_up });
         self.record(journaled::done("retrieve", request, outcome, started.elapsed()));
-        self.found.replace(Some(Found { query: query.clone(), vector, retrieval: retrieval.clone() }));
+        self.found.replace(Some(Found::new(query.clone(), vector, &retrieval)));
         retrieval
     }
 

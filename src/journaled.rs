@@ -72,15 +72,27 @@ pub fn weights(alert: &Alert) -> store::Result<Weights> {
 /// What a retrieval went by and found: an inference is logged with it.
 #[derive(Debug, Clone)]
 pub struct Found {
-    /// The words.
-    pub query: Redacted,
-    /// Their vector by the builtin embedder.
-    pub vector: Vector,
-    /// What lies near it.
-    pub retrieval: Retrieval,
+    query: Redacted,
+    /// By the builtin embedder.
+    vector: Vector,
+    /// The sections, `runbook/section`, best first.
+    matched: Vec<String>,
+    /// How near each of them is.
+    scores: Vec<f64>,
 }
 
 impl Found {
+    /// What lies near `query`, of which `vector` is the builtin one.
+    pub fn new(query: Redacted, vector: Vector, retrieval: &Retrieval) -> Self {
+        let sections = &retrieval.sections;
+        Self {
+            query,
+            vector,
+            matched: sections.iter().map(|s| format!("{}/{}", s.runbook_id, s.section)).collect(),
+            scores: sections.iter().map(|s| s.similarity).collect(),
+        }
+    }
+
     /// The log's row for an inference about this.
     pub fn inference<'a>(
         &'a self,
@@ -89,12 +101,11 @@ impl Found {
         context: Value,
         answer: Option<String>,
     ) -> Inference<'a> {
-        let sections = &self.retrieval.sections;
         Inference {
             query: self.query.as_str(),
             vector: &self.vector,
-            matched: sections.iter().map(|s| format!("{}/{}", s.runbook_id, s.section)).collect(),
-            scores: sections.iter().map(|s| s.similarity).collect(),
+            matched: self.matched.clone(),
+            scores: self.scores.clone(),
             answer,
             context,
             incident,

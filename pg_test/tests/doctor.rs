@@ -211,6 +211,27 @@ fn with_the_pod_gone_or_hanging_it_pages_with_what_it_has() {
 }
 
 #[test]
+fn with_every_place_at_a_model_that_hangs_taken_what_is_decided_already_is_paged() {
+    let hanging = StubPod::start(Behaviour::SlowHead(Duration::from_secs(600)));
+    let mut ward = Ward::open(with_pod(&hanging).set("oncall.max_model_calls", "2"));
+    let queued = "SELECT count(*) FROM oncall.incident_work WHERE state = 'queued'";
+    ward.client.batch_execute("BEGIN").unwrap();
+    for number in 0..10 {
+        ward.hand_in(&alert("QueueBehind", &format!("waits-{number}")));
+    }
+    ward.client.batch_execute("COMMIT").unwrap();
+    // What could only stand in line at the model is not begun.
+    until("both places are taken", || number(&mut ward.client, queued) == 8);
+
+    ward.client.batch_execute("SET oncall.model_url = 'builtin'").unwrap();
+    let decided = handle(&mut ward.client, &alert("QueueStuck", "decided")).id;
+    let paged = ward.until_handled("decided");
+    assert_eq!(paged["incident_id"], decided.as_str());
+    assert_eq!(ward.pages(&paged)[0]["kind"], "escalation");
+    assert_eq!(number(&mut ward.client, queued), 8);
+}
+
+#[test]
 fn with_the_disk_of_the_log_full_it_acts_and_pages() {
     let logs = std::env::temp_dir().join(format!("ward-{}", std::process::id()));
     fs::create_dir_all(&logs).unwrap();

@@ -7,6 +7,7 @@
 mod call;
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -75,7 +76,7 @@ pub struct Metric {
 }
 
 /// A question to a chat model, and the shape that its answer must have.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ChatRequest {
     /// What it is for, as in the journal: `triage`, `triage repair`.
     pub purpose: &'static str,
@@ -83,8 +84,8 @@ pub struct ChatRequest {
     pub prompt: Prompt,
     /// The name of the schema, for the dialects that want one.
     pub schema_name: &'static str,
-    /// The JSON Schema of the answer, derived from the Rust type.
-    pub schema: Value,
+    /// The JSON Schema of the answer, derived from the Rust type. Shared, as the prompt is: who waits holds one copy.
+    pub schema: Arc<Value>,
     /// The most tokens that the answer may take.
     pub max_tokens: u32,
 }

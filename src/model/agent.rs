@@ -7,7 +7,7 @@ use crate::egress::{AllowedHosts, Guard};
 use crate::settings::Timeouts;
 
 /// The size of each of a connection's two buffers, bytes. ureq's own are 128 kB, which 32 calls in flight would feel.
-const BUFFER: usize = 16 * 1024;
+const BUFFER: usize = 8 * 1024;
 
 /// A client that connects nowhere but to `allowed`, and keeps up to `idle` connections for the next call.
 pub(crate) fn connect(allowed: AllowedHosts, timeouts: Timeouts, tls: TlsConfig, idle: usize) -> Agent {

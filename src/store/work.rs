@@ -25,6 +25,15 @@ impl Purpose {
     }
 }
 
+/// What a piece of work asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// Whatever it is.
+    Anything,
+    /// No model: an approved step, or an incident that was escalated already.
+    NoModel,
+}
+
 /// One row, claimed.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Work {
@@ -55,12 +64,13 @@ pub fn queue_treatment(incident: &str) -> Result<()> {
     Ok(())
 }
 
-/// Claim up to `most` pieces of work, oldest first, one an incident.
+/// Claim up to `most` pieces of work that ask for no more than `needs`, oldest first, one an incident.
 ///
 /// The attempt is counted here, before it is made: what ends the process is noticed next time. An incident whose journal
 /// has grown since gets three attempts anew.
-pub fn claim(most: i32) -> Result<Vec<Work>> {
-    Ok(statement!("claim_work").tell(&[most.into()])?.unwrap_or_default())
+pub fn claim(most: usize, needs: Needs) -> Result<Vec<Work>> {
+    let most = i32::try_from(most).unwrap_or(i32::MAX);
+    Ok(statement!("claim_work").tell(&[most.into(), (needs == Needs::Anything).into()])?.unwrap_or_default())
 }
 
 /// Put back what a pump that is no more had claimed; how many. Only of what it had in hand does the attempt count; where

@@ -58,10 +58,13 @@ fn prefix(work: &Work) -> String {
 async fn treat(conversation: &Rc<Conversation>, work: &Work) {
     let id = &work.incident;
     let dossier = must(transaction(|| dossier::read(id)));
+    let is_closed = dossier.is_closed();
     if dossier.state == "received" {
         triage(conversation, &dossier.alert).await;
     }
-    if dossier.is_closed() {
+    // Read anew below: kept, it would be a second copy for as long as the agents wait.
+    drop(dossier);
+    if is_closed {
         return end(work, "it was over before the workers came to it", None);
     }
     if !work.was_held
@@ -82,7 +85,8 @@ async fn treat(conversation: &Rc<Conversation>, work: &Work) {
 /// What the questions of the agents are logged with.
 fn found(incident: &Incident) -> Found {
     let query = agents::triage::query(&incident.alert);
-    Found { vector: builtin::embed(query.as_str()), query, retrieval: incident.retrieval.clone() }
+    let vector = builtin::embed(query.as_str());
+    Found::new(query, vector, &incident.retrieval)
 }
 
 fn handled(resolution: &Resolution) -> Handled<'_> {

@@ -237,8 +237,7 @@ impl Host for WorkerHost {
             };
             Ok(json!(catalogue::retrieve(&catalogue::vectors()?, &asked, weights)?))
         });
-        let found = Found { query: query.clone(), vector, retrieval: retrieval.clone() };
-        self.conversation.found.replace(Some(found));
+        self.conversation.found.replace(Some(Found::new(query.clone(), vector, &retrieval)));
         retrieval
     }
 

@@ -58,6 +58,12 @@ impl Pool {
         }
     }
 
+    /// How much work is not done yet, begun or not.
+    pub fn outstanding(&self) -> usize {
+        let queue = self.0.lock();
+        queue.jobs.len() + queue.threads - queue.idle
+    }
+
     fn enqueue(&self, limit: usize, job: Job) -> Result<(), Abandoned> {
         let mut queue = self.0.lock();
         queue.jobs.push_back(job);

@@ -85,6 +85,11 @@ impl Reactor {
         self.waiting("an answer from outside", self.core.pool.submit(settings::max_model_calls(), work)).await
     }
 
+    /// How many calls of [`Reactor::off_thread`] are on their way, or wait for a thread.
+    pub fn calls(&self) -> usize {
+        self.core.pool.outstanding()
+    }
+
     /// Wait this long.
     pub async fn sleep(&self, span: Duration) {
         self.timer(Instant::now() + span).await;

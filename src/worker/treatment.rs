@@ -23,12 +23,13 @@ use super::suspects::Suspects;
 use super::targets::Targets;
 use crate::backend::{abandon_transaction, transaction};
 use crate::settings;
-use crate::store::work::{self, Work};
+use crate::store;
+use crate::store::work::{self, Needs, Work};
 
 /// How often a piece of work is begun without getting any further. Then a person hears of it instead.
 const ATTEMPTS: i32 = 3;
 
-/// The most incidents under treatment. Each holds some tens of kilobytes; model calls have a limit of their own.
+/// The most incidents under treatment, whatever they wait for.
 const MOST: usize = 1000;
 
 /// The desk: what its conversations share.
@@ -60,8 +61,7 @@ pub async fn run(reactor: Reactor) {
         for work in desk.fallen.take() {
             desk.set_back(&work, "its conversation left a transaction open and was ended");
         }
-        let room = i32::try_from(MOST - desk.busy.get().min(MOST)).unwrap_or(0);
-        match transaction(|| work::claim(room)) {
+        match transaction(|| desk.claim()) {
             Ok(claimed) => claimed.into_iter().for_each(|work| desk.begin(work)),
             // A lock that somebody holds: at the next look, and not at once.
             Err(error) => pgrx::debug1!("pg_oncall: no work can be claimed: {error}"),
@@ -73,6 +73,25 @@ pub async fn run(reactor: Reactor) {
 }
 
 impl Desk {
+    /// What is to be begun now.
+    ///
+    /// Who asks a model begins while the models have a place: beyond that it would only wait, and each that waits holds a
+    /// hundred kilobytes. A page that is decided already and an approved step ask none, and begin in any case.
+    fn claim(&self) -> store::Result<Vec<Work>> {
+        let (busy, places) = (self.busy.get(), settings::max_model_calls());
+        // Some more than there are places, so that none is empty between two calls of a conversation. And as many as there
+        // are empty places, where conversations are busy with something else: one may wait for an index for an hour.
+        let asked = self.reactor.calls();
+        let idle = if asked * 4 < places * 3 { places - asked } else { 0 };
+        let room = MOST.saturating_sub(busy);
+        let talks = (places + places / 4).saturating_sub(busy).max(idle).min(room);
+        let mut claimed = work::claim(talks, Needs::Anything)?;
+        if claimed.len() == talks {
+            claimed.extend(work::claim(room - talks, Needs::NoModel)?);
+        }
+        Ok(claimed)
+    }
+
     fn begin(&self, work: Work) {
         if work.attempts > ATTEMPTS {
             self.give_up(&work, "it was begun three times, and the workers ended each time before it got any further");
@@ -89,7 +108,8 @@ impl Desk {
     async fn treat(self, work: Work) {
         let mut seat = Seat { desk: self.clone(), work: Some(work.clone()) };
         let (reactor, targets) = (self.reactor.clone(), self.targets.clone());
-        let conversation = conversation::hold(reactor, targets, self.suspects.clone(), work.clone());
+        // Boxed: as a plain value it would have a place in every future that it is handed on to, 8 kB each.
+        let conversation = Box::pin(conversation::hold(reactor, targets, self.suspects.clone(), work.clone()));
         let ended = AssertUnwindSafe(self.suspects.watch(work.id, conversation)).catch_unwind().await;
         seat.work = None;
         if let Err(payload) = ended {

@@ -86,15 +86,22 @@ pub fn measure(size: Size) -> Result<Vec<Figure>> {
     ])
 }
 
-/// The memory of a process that it shares with none, in megabytes.
+/// The memory of a process that it shares with none, in megabytes. Pages of the server's shared memory are nobody's own,
+/// though the kernel counts them so as long as no other process has touched them.
 fn private_memory(pid: i32) -> Result<f64> {
-    let path = format!("/proc/{pid}/smaps_rollup");
+    let path = format!("/proc/{pid}/smaps");
     let text = fs::read_to_string(&path).doing(|| format!("read {path}"))?;
-    let kilobytes = |key: &str| -> Option<f64> {
-        text.lines().find(|line| line.starts_with(key))?.split_whitespace().nth(1)?.parse().ok()
-    };
-    match (kilobytes("Private_Clean:"), kilobytes("Private_Dirty:")) {
-        (Some(clean), Some(dirty)) => Ok((clean + dirty) / 1024.0),
-        _ => Err(Error::Stage(format!("{path} does not say what is private"))),
+    let (mut shared, mut kilobytes) = (false, 0.0);
+    for line in text.lines() {
+        let mut words = line.split_whitespace();
+        match (words.next(), words.next()) {
+            (Some("Private_Clean:" | "Private_Dirty:"), Some(size)) if !shared => {
+                kilobytes += size.parse::<f64>().map_err(|_| Error::Stage(format!("{path} says {line}")))?;
+            }
+            // The head of a mapping: its addresses, and its rights with p for private or s for shared.
+            (Some(range), Some(rights)) if range.contains('-') && rights.len() == 4 => shared = rights.ends_with('s'),
+            _ => {}
+        }
     }
+    Ok(kilobytes / 1024.0)
 }

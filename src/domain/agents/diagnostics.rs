@@ -103,7 +103,7 @@ async fn choose(
             purpose: "diagnostics",
             prompt,
             schema_name: "queries",
-            schema,
+            schema: schema.into(),
             max_tokens: limits.max_tokens,
         };
         let wish: Wish = ask(host, &request).await?;

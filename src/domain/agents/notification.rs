@@ -58,8 +58,13 @@ async fn words(host: &impl ActingHost, incident: &Incident, limits: &Limits) -> 
         "type": "object", "required": ["headline", "message"], "additionalProperties": false,
         "properties": {"headline": text(120), "message": text(800)},
     });
-    let request =
-        ChatRequest { purpose: "notification", prompt, schema_name: "message", schema, max_tokens: limits.max_tokens };
+    let request = ChatRequest {
+        purpose: "notification",
+        prompt,
+        schema_name: "message",
+        schema: schema.into(),
+        max_tokens: limits.max_tokens,
+    };
     ask(host, &request).await
 }
 

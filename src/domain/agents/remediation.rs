@@ -82,8 +82,13 @@ async fn choose(
     let metrics = host.metrics().await;
     let prompt =
         Prompt::remediation(incident, step, &open, &metrics, limits.prompt_budget).map_err(|over| over.to_string())?;
-    let request =
-        ChatRequest { purpose: "remediation", prompt, schema_name: "choice", schema, max_tokens: limits.max_tokens };
+    let request = ChatRequest {
+        purpose: "remediation",
+        prompt,
+        schema_name: "choice",
+        schema: schema.into(),
+        max_tokens: limits.max_tokens,
+    };
     match ask::<Choice>(host, &request).await {
         // In bounds or not: that is checked where the values are bound, for whoever chose them.
         Ok(choice) => Ok(choice.parameters.0),

@@ -102,7 +102,7 @@ fn request(purpose: &'static str, prompt: Prompt, retrieval: &Retrieval, setting
     let steps = retrieval.step_ids().map(|id| id.as_str());
     let runbooks = retrieval.sections.iter().map(|section| section.runbook_id.as_str());
     let schema = TriageReply::schema(steps, runbooks);
-    ChatRequest { purpose, prompt, schema_name: "triage", schema, max_tokens: settings.max_tokens }
+    ChatRequest { purpose, prompt, schema_name: "triage", schema: schema.into(), max_tokens: settings.max_tokens }
 }
 
 /// An answer that was cut off is a defect even where what is left can be read: its last action may be missing.

@@ -1,4 +1,5 @@
--- $1 the most. The oldest that is due of each incident that has nothing running: an array, or NULL for nothing.
+-- $1 the most, $2 whether what may ask a model counts. The oldest that is due of each incident that has nothing running:
+-- an array, or NULL for nothing.
 -- What was begun twice in vain may be what ends the pump. From then on it is begun as the only one of its kind, so that
 -- what only happened to run beside it is not taken for it.
 WITH due AS (
@@ -6,6 +7,9 @@ WITH due AS (
     FROM oncall.incident_work AS w
     WHERE w.state OPERATOR(pg_catalog.=) 'queued'
       AND (w.not_before IS NULL OR w.not_before OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp())
+      AND ($2 OR w.purpose OPERATOR(pg_catalog.=) 'approved_step' OR EXISTS (
+          SELECT FROM oncall.incident_audit AS a
+          WHERE a.incident_id OPERATOR(pg_catalog.=) w.incident_id AND a.routing_decision OPERATOR(pg_catalog.=) 'escalate'))
       AND NOT EXISTS (
           SELECT FROM oncall.incident_work AS other
           WHERE other.incident_id OPERATOR(pg_catalog.=) w.incident_id

@@ -177,7 +177,7 @@ impl Host for Script {
     }
 
     async fn chat(&self, request: &ChatRequest) -> Result<ChatAnswer, ModelError> {
-        let prompt = json!({"purpose": request.purpose, "prompt": request.prompt, "schema": request.schema});
+        let prompt = json!({"purpose": request.purpose, "prompt": request.prompt, "schema": *request.schema});
         self.call(json!({"chat": prompt}), || {
             let text = (self.world.chat)(request)?;
             let model = "stub".to_owned();
