@@ -13,7 +13,11 @@ SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     ids CONSTANT text[] := oncall_internal.triage(coalesce(alert::text, 'null'));
 BEGIN
-    RETURN QUERY SELECT a.* FROM oncall.incident_audit AS a WHERE a.incident_id = ANY (ids) ORDER BY array_position(ids, a.incident_id);
+    -- One look into the index an id, whatever the planner thought of the table when the session began: it may have been empty.
+    RETURN QUERY
+        SELECT a.* FROM unnest(ids) WITH ORDINALITY AS i (id, place),
+            LATERAL (SELECT * FROM oncall.incident_audit AS r WHERE r.incident_id = i.id OFFSET 0) AS a
+        ORDER BY i.place;
 END
 $$;
 COMMENT ON FUNCTION oncall.triage_alert(jsonb) IS 'Steps 1 to 5: normalise, retrieve, triage; one audit row for each alert of the payload. A repeat joins its open incident, a resolution closes it';
@@ -24,7 +28,11 @@ SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     ids CONSTANT text[] := oncall_internal.triage_text(coalesce(alert, ''));
 BEGIN
-    RETURN QUERY SELECT a.* FROM oncall.incident_audit AS a WHERE a.incident_id = ANY (ids) ORDER BY array_position(ids, a.incident_id);
+    -- One look into the index an id, whatever the planner thought of the table when the session began: it may have been empty.
+    RETURN QUERY
+        SELECT a.* FROM unnest(ids) WITH ORDINALITY AS i (id, place),
+            LATERAL (SELECT * FROM oncall.incident_audit AS r WHERE r.incident_id = i.id OFFSET 0) AS a
+        ORDER BY i.place;
 END
 $$;
 COMMENT ON FUNCTION oncall.triage_alert(text) IS 'The same for text: a payload that arrived as text, or plain words';
@@ -44,7 +52,11 @@ SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     ids CONSTANT text[] := oncall_internal.handle(coalesce(alert::text, 'null'));
 BEGIN
-    RETURN QUERY SELECT a.* FROM oncall.incident_audit AS a WHERE a.incident_id = ANY (ids) ORDER BY array_position(ids, a.incident_id);
+    -- One look into the index an id, whatever the planner thought of the table when the session began: it may have been empty.
+    RETURN QUERY
+        SELECT a.* FROM unnest(ids) WITH ORDINALITY AS i (id, place),
+            LATERAL (SELECT * FROM oncall.incident_audit AS r WHERE r.incident_id = i.id OFFSET 0) AS a
+        ORDER BY i.place;
 END
 $$;
 COMMENT ON FUNCTION oncall.handle_alert(jsonb) IS 'triage_alert() and route_incident() in one call, for each alert of the payload';
@@ -55,7 +67,11 @@ SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     ids CONSTANT text[] := oncall_internal.handle_text(coalesce(alert, ''));
 BEGIN
-    RETURN QUERY SELECT a.* FROM oncall.incident_audit AS a WHERE a.incident_id = ANY (ids) ORDER BY array_position(ids, a.incident_id);
+    -- One look into the index an id, whatever the planner thought of the table when the session began: it may have been empty.
+    RETURN QUERY
+        SELECT a.* FROM unnest(ids) WITH ORDINALITY AS i (id, place),
+            LATERAL (SELECT * FROM oncall.incident_audit AS r WHERE r.incident_id = i.id OFFSET 0) AS a
+        ORDER BY i.place;
 END
 $$;
 COMMENT ON FUNCTION oncall.handle_alert(text) IS 'The same for text: a payload that arrived as text, or plain words';

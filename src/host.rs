@@ -39,16 +39,15 @@ pub fn run<T>(agent: impl Future<Output = T>) -> T {
 /// The door to the world for one agent at work on one incident, in the caller's transaction.
 pub struct CallerHost<'a> {
     incident: &'a str,
-    agent: &'static str,
     journal: RefCell<Batch>,
     vectors: OnceCell<Vectors>,
     found: RefCell<Option<Found>>,
 }
 
 impl<'a> CallerHost<'a> {
-    /// The host of `agent` at work on `incident`.
-    pub fn new(incident: &'a str, agent: &'static str) -> Self {
-        Self { incident, agent, journal: RefCell::default(), vectors: OnceCell::new(), found: RefCell::new(None) }
+    /// The host of an agent at work on `incident`.
+    pub fn new(incident: &'a str) -> Self {
+        Self { incident, journal: RefCell::default(), vectors: OnceCell::new(), found: RefCell::new(None) }
     }
 
     /// Journal one call, which has just ended, under the next step number.
@@ -56,9 +55,9 @@ impl<'a> CallerHost<'a> {
         self.journal.borrow_mut().push(entry);
     }
 
-    /// Write the journal down. The agent is done.
-    pub fn write_journal(self) -> store::Result<()> {
-        self.journal.into_inner().write(self.incident, self.agent, 1)
+    /// Its journal, to be written down. The agent is done.
+    pub fn into_journal(self) -> Batch {
+        self.journal.into_inner()
     }
 
     fn vectors(&self) -> &Vectors {

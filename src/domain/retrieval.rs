@@ -65,6 +65,17 @@ impl Retrieval {
         Some((best, best.builtin_similarity - self.runner_up.unwrap_or(0.0)))
     }
 
+    /// The runbooks that have a section above, best first, each once.
+    pub fn runbooks(&self) -> Vec<RunbookId> {
+        let mut runbooks: Vec<RunbookId> = Vec::new();
+        for section in &self.sections {
+            if !runbooks.contains(&section.runbook_id) {
+                runbooks.push(section.runbook_id.clone());
+            }
+        }
+        runbooks
+    }
+
     /// The ids of all steps on offer.
     pub fn step_ids(&self) -> impl Iterator<Item = &StepId> {
         self.steps.iter().map(|step| &step.id)

@@ -8,6 +8,7 @@ use oncall_domain::ids::RunbookId;
 use oncall_domain::retrieval::Retrieval;
 use oncall_domain::runbook::Step;
 use oncall_domain::tool::{Catalogue, Tool, validate_step};
+use pgrx::datum::DatumWithOid;
 use pgvector::Vector;
 use serde::{Deserialize, Serialize};
 
@@ -119,18 +120,30 @@ pub fn retrieve(vectors: &Vectors, query: &Query<'_>, weights: Weights) -> Resul
     Ok(found.unwrap_or_default())
 }
 
+/// Runbooks as an argument.
+pub fn ids<'a>(runbooks: &[RunbookId]) -> DatumWithOid<'a> {
+    runbooks.iter().map(|id| id.as_str().to_owned()).collect::<Vec<_>>().into()
+}
+
+/// The steps of some runbooks, and the tools that they name, as they lie there.
+#[derive(Debug, Default, Deserialize)]
+pub struct StepsOf {
+    steps: Vec<Step>,
+    tools: Vec<serde_json::Value>,
+}
+
+impl StepsOf {
+    /// Those whose tool is there and still lets them.
+    pub fn sound(mut self) -> Result<Vec<Step>> {
+        let tools = sound(self.tools)?;
+        self.steps.retain(|step| validate_step(step, &tools).is_ok());
+        Ok(self.steps)
+    }
+}
+
 /// The steps of `runbooks` as they stand now: those whose tool is there and still lets them.
 pub fn steps_of(runbooks: &[RunbookId]) -> Result<Vec<Step>> {
-    let ids: Vec<String> = runbooks.iter().map(|id| id.as_str().to_owned()).collect();
-    #[derive(Deserialize)]
-    struct Found {
-        steps: Vec<Step>,
-        tools: Vec<serde_json::Value>,
-    }
-    let Some(Found { mut steps, tools }) = statement!("steps_of").ask(&[ids.into()])? else { return Ok(Vec::new()) };
-    let tools = sound(tools)?;
-    steps.retain(|step| validate_step(step, &tools).is_ok());
-    Ok(steps)
+    statement!("steps_of").ask::<StepsOf>(&[ids(runbooks)])?.unwrap_or_default().sound()
 }
 
 /// Every sound tool. One that is not (a trigger refuses it, so somebody took that away) is none, and the rest still work.

@@ -44,14 +44,8 @@ impl Dossier {
     /// The incident as its agents see it, with the steps and the tools of now; none before it is routed.
     pub fn incident(self, id: &str) -> Result<Option<Incident>> {
         let (Some(triage), Some(route)) = (self.triage, self.route) else { return Ok(None) };
-        let mut runbooks = Vec::new();
-        for section in &self.sections {
-            if !runbooks.contains(&section.runbook_id) {
-                runbooks.push(section.runbook_id.clone());
-            }
-        }
-        let steps = catalogue::steps_of(&runbooks)?;
-        let retrieval = Retrieval { sections: self.sections, steps, runner_up: None };
+        let mut retrieval = Retrieval { sections: self.sections, ..Retrieval::default() };
+        retrieval.steps = catalogue::steps_of(&retrieval.runbooks())?;
         let decision = Decision::recorded(
             route,
             self.conditions.unwrap_or_default(),

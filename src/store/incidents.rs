@@ -7,10 +7,13 @@ use oncall_domain::ids::{RunbookId, StepId};
 use oncall_domain::intake::Kept;
 use oncall_domain::policy::{Autonomy, Breaker, Decision, Policy};
 use oncall_domain::retrieval::{FoundBy, Retrieval};
+use oncall_domain::runbook::Step;
 use oncall_domain::triage::Triage;
-use pgrx::AnyNumeric;
+use pgrx::datum::DatumWithOid;
+use pgrx::{AnyNumeric, JsonB};
 use serde::Deserialize;
 
+use super::catalogue::{self, StepsOf};
 use super::{Result, Statement, jsonb, policies, statement, writing};
 use crate::error::OncallError;
 
@@ -64,27 +67,36 @@ pub fn resolve(fingerprint: &str) -> Result<Option<String>> {
     close()
 }
 
-/// Write down what the triage found.
-pub fn record_triage(id: &str, triage: &Triage, retrieval: &Retrieval) -> Result<()> {
+/// Write down what the triage found; and the decision, where it was made in the same breath.
+pub fn record_triage(
+    id: &str,
+    triage: &Triage,
+    retrieval: &Retrieval,
+    decided: Option<(&Decision, Autonomy)>,
+) -> Result<()> {
     let best = retrieval.sections.first();
     let reply = &triage.reply;
     let found_by = best.map(|section| match section.found_by {
         FoundBy::AlertName => "alert_name",
         FoundBy::Similarity => "similarity",
     });
-    writing(|| {
-        statement!("record_triage").write(&[
-            id.into(),
-            best.map(|section| section.runbook_id.as_str().to_owned()).into(),
-            best.and_then(|section| rounded(section.similarity)).into(),
-            reply.incident_type.as_str().into(),
-            Some(reply.confidence).filter(|c| (0.0..=1.0).contains(c)).and_then(rounded).into(),
-            found_by.into(),
-            jsonb(triage)?,
-            reply.recommended_actions.clone().into(),
-            reply.root_cause_hypothesis.as_str().into(),
-        ])
-    })?;
+    let [route, version, reasons, autonomy] = decision_args(decided)?;
+    let args = &[
+        id.into(),
+        best.map(|section| section.runbook_id.as_str().to_owned()).into(),
+        best.and_then(|section| rounded(section.similarity)).into(),
+        reply.incident_type.as_str().into(),
+        Some(reply.confidence).filter(|c| (0.0..=1.0).contains(c)).and_then(rounded).into(),
+        found_by.into(),
+        jsonb(triage)?,
+        reply.recommended_actions.clone().into(),
+        reply.root_cause_hypothesis.as_str().into(),
+        route,
+        version,
+        reasons,
+        autonomy,
+    ];
+    writing(|| statement!("record_triage").write(args))?;
     Ok(())
 }
 
@@ -100,8 +112,6 @@ pub struct Case {
     pub source: Option<String>,
     /// The alert's severity.
     pub severity: Option<Severity>,
-    /// The classification that the retrieved runbook stands for: by it the policy is chosen, never by a model's word.
-    pub incident_type: Option<String>,
     /// The outcome of the triage; none in a row that was written by hand.
     pub triage: Option<Triage>,
     /// The runbooks of which a section was retrieved, best first.
@@ -119,11 +129,13 @@ pub fn case(id: &str) -> Result<Case> {
     statement!("route_case").ask(&[id.into()])?.ok_or_else(|| OncallError::NoSuchIncident { id: id.to_owned() })
 }
 
-/// What a decision goes by, all of it as of one moment.
+/// What a decision goes by beside the case, all of it as of one moment.
 #[derive(Debug)]
 pub struct Facts {
-    /// The incident's case.
-    pub case: Case,
+    /// The classification that the best runbook stands for: by it the policy is chosen, never by a model's word.
+    pub incident_type: Option<String>,
+    /// Every step of the runbooks, as it stands now.
+    pub steps: Vec<Step>,
     /// Every policy that can still decide.
     pub policies: Vec<Policy>,
     /// The breaker.
@@ -132,38 +144,36 @@ pub struct Facts {
     pub actions_last_hour: u32,
     /// How often each step was carried out within the last hour, on the target where that was most often.
     pub repeats_last_hour: BTreeMap<StepId, u32>,
-    /// The number of the last step that the agent took; 0 before the first.
-    pub last_step: i32,
 }
 
-/// What the decision on an incident goes by, in one statement; `agent` is the one who decides.
-pub fn facts(id: &str, agent: &str) -> Result<Facts> {
-    #[derive(Deserialize)]
+/// What the decision on an incident goes by for which `runbooks` were retrieved, best first; in one statement.
+pub fn facts(runbooks: &[RunbookId]) -> Result<Facts> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
     struct Answers {
-        case: Option<Case>,
+        incident_type: Option<String>,
+        steps_of: Option<StepsOf>,
         policies: Option<Vec<Policy>>,
         breaker: Option<String>,
         actions_last_hour: Option<u32>,
         repeats_last_hour: Option<BTreeMap<StepId, u32>>,
-        last_step: Option<i32>,
     }
     let questions = Statement::together(&[
-        ("case", include_str!("sql/route_case.sql")),
+        ("incident_type", include_str!("sql/incident_type.sql")),
+        ("steps_of", include_str!("sql/steps_of.sql")),
         ("policies", include_str!("sql/policies.sql")),
         ("breaker", include_str!("sql/breaker.sql")),
         ("actions_last_hour", include_str!("sql/actions_last_hour.sql")),
         ("repeats_last_hour", include_str!("sql/repeats_last_hour.sql")),
-        ("last_step", include_str!("sql/last_step.sql")),
     ]);
-    let no_such = || OncallError::NoSuchIncident { id: id.to_owned() };
-    let found: Answers = questions.ask(&[id.into(), agent.into()])?.ok_or_else(no_such)?;
+    let found: Answers = questions.ask(&[catalogue::ids(runbooks)])?.unwrap_or_default();
     Ok(Facts {
-        case: found.case.ok_or_else(no_such)?,
+        incident_type: found.incident_type,
+        steps: found.steps_of.unwrap_or_default().sound()?,
         policies: found.policies.unwrap_or_default(),
         breaker: policies::breaker(found.breaker.as_deref()),
         actions_last_hour: found.actions_last_hour.unwrap_or(0),
         repeats_last_hour: found.repeats_last_hour.unwrap_or_default(),
-        last_step: found.last_step.unwrap_or(0),
     })
 }
 
@@ -176,14 +186,18 @@ pub fn hold_budget() -> Result<()> {
 
 /// Write down the decision.
 pub fn record_route(id: &str, decision: &Decision, autonomy: Autonomy) -> Result<()> {
-    writing(|| {
-        statement!("record_route").write(&[
-            id.into(),
-            decision.route.as_str().into(),
-            decision.policy_version.into(),
-            jsonb(&decision.conditions)?,
-            autonomy.as_str().into(),
-        ])
-    })?;
+    let [route, version, reasons, autonomy] = decision_args(Some((decision, autonomy)))?;
+    writing(|| statement!("record_route").write(&[id.into(), route, version, reasons, autonomy]))?;
     Ok(())
+}
+
+fn decision_args<'a>(decided: Option<(&Decision, Autonomy)>) -> Result<[DatumWithOid<'a>; 4]> {
+    let reasons = decided.map(|(decision, _)| serde_json::to_value(&decision.conditions)).transpose();
+    let reasons = reasons.map_err(|error| OncallError::Catalogue { reason: error.to_string() })?;
+    Ok([
+        decided.map(|(decision, _)| decision.route.as_str()).into(),
+        decided.map(|(decision, _)| decision.policy_version).into(),
+        reasons.map(JsonB).into(),
+        decided.map(|(_, autonomy)| autonomy.as_str()).into(),
+    ])
 }

@@ -6,7 +6,7 @@ use oncall_domain::policy::{Approval, Policy, select};
 use pgrx::datum::TimestampWithTimeZone;
 use serde::Deserialize;
 
-use super::{Result, forgetting, incidents, policies, statement, writing};
+use super::{Result, forgetting, incidents, statement, writing};
 
 /// The person of this session has the incident.
 pub fn record_acknowledgement(id: &str) -> Result<()> {
@@ -29,8 +29,8 @@ pub fn record_resolution(id: &str, what: &str) -> Result<()> {
 /// The policy in force for an incident.
 pub fn policy_in_force(id: &str) -> Result<Policy> {
     let case = incidents::case(id)?;
-    let policies = policies::all()?;
-    Ok(select(&policies, case.severity, case.incident_type.as_deref()).clone())
+    let facts = incidents::facts(&case.runbooks)?;
+    Ok(select(&facts.policies, case.severity, facts.incident_type.as_deref()).clone())
 }
 
 /// An approval as the workers find it when they begin.

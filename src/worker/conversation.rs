@@ -110,7 +110,7 @@ async fn triage(conversation: &Rc<Conversation>, alert: &Alert) {
         if let Some(context) = triaging::builtin_context(&triage) {
             conversation.record_builtin(json!(triage.reply).to_string(), context)?;
         }
-        incidents::record_triage(id, &triage, &retrieval)
+        incidents::record_triage(id, &triage, &retrieval, None)
     }));
 }
 

@@ -1,8 +1,6 @@
 -- $1 incident: all that the router needs to know of it.
 SELECT pg_catalog.jsonb_build_object(
     'source', a.alert OPERATOR(pg_catalog.->>) 'source', 'severity', a.severity, 'triage', a.triage,
-    'incident_type', (SELECT r.incident_type FROM oncall.ops_runbooks AS r
-                      WHERE r.runbook_id OPERATOR(pg_catalog.=) a.runbook_retrieved ORDER BY r.position, r.section LIMIT 1),
     'runbooks', coalesce((
         SELECT pg_catalog.jsonb_agg(found.runbook_id ORDER BY found.place)
         FROM (SELECT section.value OPERATOR(pg_catalog.->>) 'runbook_id' AS runbook_id, pg_catalog.min(section.place) AS place
