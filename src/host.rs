@@ -23,9 +23,10 @@ use crate::error::raise;
 use crate::journaled::{self, Found};
 use crate::pod;
 use crate::settings;
-use crate::store::catalogue::{self, Vectors};
+use crate::store::catalogue::Vectors;
 use crate::store::journal::{self, Batch, Entry};
-use crate::store::{self, measurements};
+use crate::store::search::Ground;
+use crate::store::{self, measurements, search};
 
 /// Run an agent over a [`CallerHost`], whose every call is done when it returns: one poll finishes it.
 pub fn run<T>(agent: impl Future<Output = T>) -> T {
@@ -40,14 +41,14 @@ pub fn run<T>(agent: impl Future<Output = T>) -> T {
 pub struct CallerHost<'a> {
     incident: &'a str,
     journal: RefCell<Batch>,
-    vectors: OnceCell<Vectors>,
+    ground: OnceCell<Ground>,
     found: RefCell<Option<Found>>,
 }
 
 impl<'a> CallerHost<'a> {
     /// The host of an agent at work on `incident`.
     pub fn new(incident: &'a str) -> Self {
-        Self { incident, journal: RefCell::default(), vectors: OnceCell::new(), found: RefCell::new(None) }
+        Self { incident, journal: RefCell::default(), ground: OnceCell::new(), found: RefCell::new(None) }
     }
 
     /// Journal one call, which has just ended, under the next step number.
@@ -60,8 +61,8 @@ impl<'a> CallerHost<'a> {
         self.journal.into_inner()
     }
 
-    fn vectors(&self) -> &Vectors {
-        self.vectors.get_or_init(|| must(catalogue::vectors()))
+    fn ground(&self) -> &Ground {
+        self.ground.get_or_init(|| must(search::ground()))
     }
 
     /// Log an answer of the builtin triage with what was retrieved for it.
@@ -82,7 +83,7 @@ impl Host for CallerHost<'_> {
     async fn embed(&self, query: &Redacted) -> Result<Vector, ModelError> {
         let started = Instant::now();
         let model = pod::embedding_model();
-        let embedded = embed_query(query, &model, self.vectors());
+        let embedded = embed_query(query, &model, &self.ground().vectors);
         if embedded == Err(ModelError::NoPod) {
             return Err(ModelError::NoPod);
         }
@@ -100,11 +101,12 @@ impl Host for CallerHost<'_> {
     async fn retrieve(&self, alert: &Alert, query: &Redacted, pod: Option<Vector>) -> Retrieval {
         let started = Instant::now();
         let vector = builtin::embed(query.as_str());
-        let weights = must(journaled::weights(alert));
+        let ground = self.ground();
+        let weights = journaled::weights(&ground.policies, alert);
         let request = journaled::retrieve_request(alert, weights, pod.is_some());
-        let retrieval = must(catalogue::retrieve(
-            self.vectors(),
-            &catalogue::Query {
+        let retrieval = must(search::retrieve(
+            &ground.vectors,
+            &search::Query {
                 builtin: &vector,
                 pod: pod.as_ref(),
                 alert_name: alert.name.as_deref(),

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use oncall_domain::alert::Alert;
 use oncall_domain::host::{ChatAnswer, ChatRequest, Metric, ModelError};
-use oncall_domain::policy;
+use oncall_domain::policy::{self, Policy};
+use oncall_domain::ranking::Weights;
 use oncall_domain::redact::{Redacted, redact, redact_json};
 use oncall_domain::retrieval::Retrieval;
 use pgvector::Vector;
@@ -12,9 +13,7 @@ use serde_json::{Value, json};
 
 use crate::pod;
 use crate::settings;
-use crate::store::catalogue::Weights;
 use crate::store::journal::{Entry, Inference};
-use crate::store::{self, policies};
 
 /// An entry for a call that gave `outcome`.
 pub fn done<'a>(kind: &'static str, request: Value, outcome: Value, latency: Duration) -> Entry<'a> {
@@ -63,10 +62,9 @@ pub fn answer_text(text: &str) -> String {
 }
 
 /// How the two cosines are weighed for an alert of this severity.
-pub fn weights(alert: &Alert) -> store::Result<Weights> {
-    let policies = policies::all()?;
-    let policy = policy::select(&policies, alert.severity, None);
-    Ok(Weights { builtin: policy.builtin_weight, pod: policy.pod_weight })
+pub fn weights(policies: &[Policy], alert: &Alert) -> Weights {
+    let policy = policy::select(policies, alert.severity, None);
+    Weights { builtin: policy.builtin_weight, pod: policy.pod_weight }
 }
 
 /// What a retrieval went by and found: an inference is logged with it.

@@ -7,6 +7,7 @@ use oncall_domain::builtin;
 use oncall_domain::host::ModelError;
 use oncall_domain::ids::{RunbookId, StepId};
 use oncall_domain::policy;
+use oncall_domain::ranking::Weights;
 use oncall_domain::redact::redact;
 use oncall_domain::runbook::{self, Runbook, Section, Step};
 use oncall_domain::tool::{Tool, validate_step};
@@ -18,8 +19,8 @@ use serde_json::{Value, json};
 
 use crate::error::{Answer, OncallError};
 use crate::pod;
-use crate::store::catalogue::{self, Query, Row, Vectors, Weights};
-use crate::store::{self, policies};
+use crate::store::catalogue::{self, Row, Vectors};
+use crate::store::{self, policies, search};
 
 /// The most bytes of a runbook; one that is longer is none.
 const MOST_BYTES: usize = 1024 * 1024;
@@ -166,7 +167,7 @@ fn probe_dimension() -> Answer<i32> {
 /// The top k sections for words, as an array.
 #[pg_extern(schema = "oncall_internal", strict)]
 fn search(query: &str, k: i32) -> Answer<JsonB> {
-    if !(1..=catalogue::MOST_SECTIONS).contains(&k) {
+    if !(1..=search::MOST_SECTIONS).contains(&k) {
         return Err(OncallError::Argument { argument: "k", rule: "from 1 to 100", value: k.to_string() }.into());
     }
     if query.trim().is_empty() {
@@ -186,9 +187,9 @@ fn search(query: &str, k: i32) -> Answer<JsonB> {
     }
     let policies = policies::all()?;
     let policy = policy::select(&policies, None, None);
-    let found = catalogue::retrieve(
+    let found = search::retrieve(
         &vectors,
-        &Query { builtin: &builtin_vector, pod: pod_vector.as_ref(), alert_name: Some(query.trim()), k },
+        &search::Query { builtin: &builtin_vector, pod: pod_vector.as_ref(), alert_name: Some(query.trim()), k },
         Weights { builtin: policy.builtin_weight, pod: policy.pod_weight },
     )?;
     Ok(JsonB(json!(found.sections)))

@@ -17,6 +17,7 @@ pub mod intake;
 pub mod page;
 pub mod policy;
 pub mod prompt;
+pub mod ranking;
 pub mod redact;
 pub mod retrieval;
 pub mod runbook;

@@ -1,55 +1,22 @@
 //! `ops_runbooks` and `tool`: what was written down for nights like this one.
 
 use std::collections::BTreeMap;
-use std::ffi::{CStr, CString};
 
 use oncall_domain::host::ModelError;
 use oncall_domain::ids::RunbookId;
-use oncall_domain::retrieval::Retrieval;
 use oncall_domain::runbook::Step;
 use oncall_domain::tool::{Catalogue, Tool, validate_step};
 use pgrx::datum::DatumWithOid;
-use pgvector::Vector;
 use serde::{Deserialize, Serialize};
 
-use super::{Result, Statement, jsonb, reals, statement};
-use crate::backend::with_settings;
+use super::{Result, jsonb, statement};
 use crate::error::OncallError;
-
-/// The most sections of one search: all of an HNSW index's answer is held in memory, and `hnsw.ef_search` ends at 1,000.
-pub const MOST_SECTIONS: i32 = 100;
-
-/// How many candidates each index gives beyond k, so that the runner-up is among them.
-const MORE_CANDIDATES: i32 = 10;
-
-/// What `hnsw.ef_search` is for a catalogue of unknown size.
-const USUAL_EF_SEARCH: i32 = 40;
-
-/// How many elements of an index a search keeps in view (`hnsw.ef_search`): its cost and its recall.
-///
-/// It must exceed the candidates. Beyond that it grows with the root of the catalogue: what keeps recall@5 at 0.98 among
-/// 50,000 sections costs three times as much as 2,000 sections need (measured by the benchmark).
-fn ef_search(sections: f64, candidates: i32) -> i32 {
-    let wanted = if sections < 0.0 { USUAL_EF_SEARCH } else { (sections.sqrt() / 3.5) as i32 };
-    wanted.clamp(candidates + 5, 1000)
-}
-
-/// What the search runs under. The planner does not count what a comparison of two vectors costs, so in a small
-/// catalogue it would read all rows, by a scan or by another index, and sort. What is "off" costs ten thousand million
-/// where it cannot be avoided, and that must not wake the JIT.
-/// With its limits unknown the plan is the same, and planning anew for each alert would cost a millisecond.
-const SEARCH_SETTINGS: &[(&CStr, &CStr)] = &[
-    (c"enable_seqscan", c"off"),
-    (c"enable_sort", c"off"),
-    (c"jit", c"off"),
-    (c"plan_cache_mode", c"force_generic_plan"),
-];
 
 /// What the catalogue's vectors are.
 #[derive(Debug, Deserialize)]
 pub struct Vectors {
     /// How many sections there are, by the last ANALYZE; negative before the first.
-    sections: f64,
+    pub sections: f64,
     /// The length of the vectors in the column `embedding`.
     pub dimension: usize,
     first_model: Option<String>,
@@ -74,50 +41,11 @@ impl Vectors {
 
 /// What the catalogue's vectors are just now.
 pub fn vectors() -> Result<Vectors> {
-    let found = statement!("vectors").ask(&[])?;
-    found.ok_or_else(|| OncallError::Catalogue { reason: "ops_runbooks has no column embedding".into() })
+    statement!("vectors").ask(&[])?.ok_or_else(no_vectors)
 }
 
-/// How the two cosines are weighed against each other.
-#[derive(Debug, Clone, Copy)]
-pub struct Weights {
-    /// Of the builtin embedder.
-    pub builtin: f64,
-    /// Of the pod's.
-    pub pod: f64,
-}
-
-/// What a search goes by.
-#[derive(Debug)]
-pub struct Query<'a> {
-    /// The builtin vector of the text.
-    pub builtin: &'a Vector,
-    /// The pod's vector of the text, when there is a pod.
-    pub pod: Option<&'a Vector>,
-    /// The alert's name, for an exact match.
-    pub alert_name: Option<&'a str>,
-    /// How many sections are wanted, from 1 to [`MOST_SECTIONS`].
-    pub k: i32,
-}
-
-/// The top k sections among `vectors`, and every step of their runbooks.
-pub fn retrieve(vectors: &Vectors, query: &Query<'_>, weights: Weights) -> Result<Retrieval> {
-    let candidates = query.k + MORE_CANDIDATES;
-    let ef_search = CString::new(ef_search(vectors.sections, candidates).to_string()).expect("digits hold no NUL");
-    let settings = [SEARCH_SETTINGS, &[(c"hnsw.ef_search", ef_search.as_c_str())]].concat();
-    let search = Statement::filled(include_str!("sql/retrieve.sql"), "@dimension@", &vectors.dimension.to_string());
-    let found = with_settings(&settings, || {
-        search.ask(&[
-            reals(query.builtin),
-            query.pod.map(|vector| vector.as_slice().to_vec()).into(),
-            weights.builtin.into(),
-            weights.pod.into(),
-            query.alert_name.map(str::to_owned).into(),
-            query.k.into(),
-            candidates.into(),
-        ])
-    })?;
-    Ok(found.unwrap_or_default())
+pub(super) fn no_vectors() -> OncallError {
+    OncallError::Catalogue { reason: "ops_runbooks has no column embedding".into() }
 }
 
 /// Runbooks as an argument.

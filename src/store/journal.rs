@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use pgrx::JsonB;
 use pgvector::Vector;
 use serde::Deserialize;
 use serde_json::Value;
@@ -88,9 +89,9 @@ impl Batch {
             let first = args.len() + 1;
             args.extend([
                 row.kind.into(),
-                jsonb(&row.request)?,
+                JsonB(row.request).into(),
                 row.status.into(),
-                jsonb(&row.outcome)?,
+                JsonB(row.outcome).into(),
                 row.model.into(),
                 row.tokens_in.into(),
                 row.tokens_out.into(),

@@ -13,6 +13,7 @@ pub mod people;
 pub mod policies;
 pub mod rights;
 pub mod rounds;
+pub mod search;
 pub mod work;
 
 use std::borrow::Cow;
@@ -21,7 +22,8 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use pgrx::datum::DatumWithOid;
-use pgrx::spi::{self, OwnedPreparedStatement};
+use pgrx::datum::JsonString;
+use pgrx::spi::{self, OwnedPreparedStatement, SpiHeapTupleData};
 use pgrx::{JsonB, PgOid, Spi};
 use serde::de::DeserializeOwned;
 
@@ -59,12 +61,18 @@ impl Statement {
         Self::filled(include_str!("sql/together.sql"), "@questions@", &fields.join(", "))
     }
 
-    /// Run it as a reader and take the one jsonb value that it answers with; `None` for no row or NULL.
+    /// Run it as a reader and take the one json or jsonb value that it answers with; `None` for no row or NULL.
     ///
     /// `select`, not `update`: that one would assign a transaction id and fail on a standby.
     pub fn ask<T: DeserializeOwned>(self, args: &Args<'_>) -> Result<Option<T>> {
         let plan = self.plan(args)?;
         Spi::connect(|client| first_value(client.select(plan, Some(1), args)?))
+    }
+
+    /// Run it as a reader and take every row by `read`.
+    pub fn rows<T>(self, args: &Args<'_>, read: impl Fn(SpiHeapTupleData<'_>) -> Result<T>) -> Result<Vec<T>> {
+        let plan = self.plan(args)?;
+        Spi::connect(|client| client.select(plan, None, args)?.map(read).collect())
     }
 
     /// Run it as a writer and take the one jsonb value of its `RETURNING`; `None` for no row.
@@ -108,16 +116,19 @@ macro_rules! statement {
 }
 pub(crate) use statement;
 
+/// A json value is cheaper to build than a jsonb one, and is read without a detour.
 fn first_value<T: DeserializeOwned>(rows: spi::SpiTupleTable<'_>) -> Result<Option<T>> {
     if rows.is_empty() {
         return Ok(None);
     }
-    match rows.first().get_one::<JsonB>()? {
-        None => Ok(None),
-        Some(JsonB(value)) => serde_json::from_value(value)
-            .map(Some)
-            .map_err(|error| OncallError::Catalogue { reason: error.to_string() }),
-    }
+    let is_json = rows.column_type_oid(1)? == PgOid::from(pgrx::pg_sys::JSONOID);
+    let rows = rows.first();
+    let value = if is_json {
+        rows.get_one::<JsonString>()?.map(|JsonString(text)| serde_json::from_str(&text))
+    } else {
+        rows.get_one::<JsonB>()?.map(|JsonB(value)| serde_json::from_value(value))
+    };
+    value.transpose().map_err(|error| OncallError::Catalogue { reason: error.to_string() })
 }
 
 /// The schema that pgvector was installed in, quoted.

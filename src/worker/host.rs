@@ -34,7 +34,7 @@ use crate::pod;
 use crate::settings;
 use crate::store::catalogue;
 use crate::store::journal::{self, Entry};
-use crate::store::{self, deliveries, measurements};
+use crate::store::{self, deliveries, measurements, policies, search};
 
 /// Why a conversation ends in the middle. It travels by unwinding: agents know nothing of journals and databases.
 #[derive(Debug, thiserror::Error)]
@@ -225,17 +225,17 @@ impl Host for WorkerHost {
     }
 
     async fn retrieve(&self, alert: &Alert, query: &Redacted, pod: Option<Vector>) -> Retrieval {
-        let weights = must(transaction(|| journaled::weights(alert)));
+        let weights = journaled::weights(&must(transaction(policies::all)), alert);
         let request = journaled::retrieve_request(alert, weights, pod.is_some());
         let vector = builtin::embed(query.as_str());
         let retrieval: Retrieval = self.in_database("retrieve", request, || {
-            let asked = catalogue::Query {
+            let asked = search::Query {
                 builtin: &vector,
                 pod: pod.as_ref(),
                 alert_name: alert.name.as_deref(),
                 k: settings::top_k(),
             };
-            Ok(json!(catalogue::retrieve(&catalogue::vectors()?, &asked, weights)?))
+            Ok(json!(search::retrieve(&catalogue::vectors()?, &asked, weights)?))
         });
         self.conversation.found.replace(Some(Found::new(query.clone(), vector, &retrieval)));
         retrieval

@@ -1,2 +1,2 @@
 -- The answers to several questions, by name.
-SELECT pg_catalog.jsonb_build_object(@questions@)
+SELECT pg_catalog.json_build_object(@questions@)
