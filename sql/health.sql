@@ -65,7 +65,19 @@ CREATE TABLE oncall.inference_audit_log_default PARTITION OF oncall.inference_au
 ) DEFAULT;
 
 CREATE INDEX idx_audit_ts_desc ON oncall.inference_audit_log_default (execution_ts DESC);
-CREATE INDEX idx_audit_metrics ON oncall.inference_audit_log_default USING gin (validation_metrics);
+-- Partial: a row that is not judged yet would cost an entry that says nothing.
+CREATE INDEX idx_audit_metrics ON oncall.inference_audit_log_default USING gin (validation_metrics)
+    WHERE validation_metrics IS NOT NULL;
+
+-- The builtin vectors are mostly zeros: compressed they stay in the row, where pgvector's own way is to put them away in pieces.
+ALTER TABLE oncall.inference_audit_log ALTER COLUMN query_vector SET STORAGE MAIN;
+DO $$
+BEGIN
+    IF (SELECT 'lz4' = ANY (enumvals) FROM pg_catalog.pg_settings WHERE name = 'default_toast_compression') THEN
+        ALTER TABLE oncall.inference_audit_log ALTER COLUMN query_vector SET COMPRESSION lz4;
+    END IF;
+END
+$$;
 
 COMMENT ON TABLE oncall.inference_audit_log_default IS
     'Rows of inference_audit_log whose month has no partition of its own; ensure_log_partitions() moves them when it makes the month.';
