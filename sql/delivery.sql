@@ -21,7 +21,7 @@ COMMENT ON COLUMN oncall.sink.url IS 'Where it is posted to. pagerduty: the whol
 COMMENT ON COLUMN oncall.sink.secret_file IS 'A file in oncall.secret_directory, mode 0600, read for each request. It holds what signs (generic), the routing key (pagerduty), the key of the integration (opsgenie), or the URL (slack, teams)';
 COMMENT ON COLUMN oncall.sink.min_severity IS 'Only pages that are at least as severe, or do not say how severe they are; NULL for all';
 COMMENT ON COLUMN oncall.sink.kinds IS 'Only pages of these kinds: escalation, notice, approval_outcome, resolved; NULL for all';
-COMMENT ON COLUMN oncall.sink.enabled IS 'While false, nothing is queued for it, and what is queued waits';
+COMMENT ON COLUMN oncall.sink.enabled IS 'While false, nothing is queued for it but the end of what it was paged for, and what is queued waits';
 COMMENT ON COLUMN oncall.sink.checked_by IS 'Who wrote the row last';
 COMMENT ON COLUMN oncall.sink.checked_at IS 'When it was checked last. A row that a restore brings along is not checked again: the hosts of another machine may be others';
 

@@ -430,7 +430,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION oncall.resolve_incident(text, text, boolean, text) IS
-    'It is over: closes the incident with what it was, and keeps in labelled_alert whether the triage was right (NULL: not known) and, where it was wrong, which runbook it should have been';
+    'It is over: closes the incident with what it was, tells the sinks that have a page of it, and keeps in labelled_alert whether the triage was right (NULL: not known) and, where it was wrong, which runbook it should have been';
 
 ------------------------------------------------------------------------------------------------------------------------
 -- Waiting for the workers

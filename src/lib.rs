@@ -15,6 +15,7 @@ mod error;
 mod host;
 mod journaled;
 mod pod;
+mod resolved;
 mod routing;
 mod secrets;
 mod settings;

@@ -151,6 +151,127 @@ fn a_page_reaches_each_kind_of_sink_in_its_own_words() {
     assert_eq!(generic.json()["id"], by_path["/hook"].key());
 }
 
+/// What came to a path beyond the first requests.
+fn since(receiver: &StubSink, first: usize, path: &str) -> Vec<Value> {
+    let later = receiver.received().into_iter().skip(first);
+    later.filter(|received| received.request.path == path).map(|received| received.request.json()).collect()
+}
+
+#[test]
+fn whoever_was_paged_hears_once_and_after_commit_that_it_is_over_and_nobody_else_does() {
+    let cluster = bare(&workers());
+    let mut client = cluster.client().unwrap();
+    let receiver = StubSink::start();
+    secrets(
+        &cluster,
+        &mut client,
+        &[("routing", KEY), ("genie", KEY), ("slack", &format!("{}/slack", receiver.url()))],
+    );
+    let url = receiver.url();
+    client
+        .batch_execute(&format!(
+            "INSERT INTO oncall.sink (name, format, url, secret_file, min_severity, kinds) VALUES
+                 ('generic', 'generic', '{url}/hook', NULL, NULL, NULL), ('slack', 'slack', NULL, 'slack', NULL, NULL),
+                 ('pagerduty', 'pagerduty', '{url}/v2/enqueue', 'routing', NULL, NULL),
+                 ('opsgenie', 'opsgenie', '{url}', 'genie', NULL, NULL),
+                 ('worst', 'generic', '{url}/worst', NULL, 'P1', NULL),
+                 ('calls', 'generic', '{url}/calls', NULL, NULL, '{{escalation}}')"
+        ))
+        .unwrap();
+    for id in ["INC-9001", "INC-9002", "INC-9003"] {
+        incident(&mut client, id, "P2");
+    }
+    for id in ["INC-9001", "INC-9002"] {
+        assert_eq!(page(&mut client, id, "come"), ["calls", "generic", "opsgenie", "pagerduty", "slack"]);
+    }
+    until("all are sent", || number(&mut client, SENT) == 10);
+    let trigger = since(&receiver, 0, "/v2/enqueue").remove(0);
+
+    // INC-9003 was never paged. Of INC-9002 the end is taken back.
+    let resolve =
+        |id: &str| format!("SELECT oncall.resolve_incident('{id}', 'a slot of a standby that is gone', NULL)");
+    client.batch_execute(&resolve("INC-9003")).unwrap();
+    client.batch_execute(&format!("BEGIN; {}; ROLLBACK", resolve("INC-9002"))).unwrap();
+    client.batch_execute(&format!("BEGIN; {}", resolve("INC-9001"))).unwrap();
+    // While the transaction is open another page goes out, and so the outbox is looked at.
+    let mut other = cluster.client().unwrap();
+    test_page(&mut other, "generic");
+    until("it is sent", || number(&mut other, SENT) == 11);
+    assert_eq!(receiver.count(), 11);
+    // A sink that was switched off meanwhile hears of it when it is on again; one that is new hears nothing.
+    let switch = |on: bool| format!("UPDATE oncall.sink SET enabled = {on} WHERE name = 'slack'");
+    other.batch_execute(&switch(false)).unwrap();
+    other
+        .batch_execute(&format!("INSERT INTO oncall.sink (name, format, url) VALUES ('new', 'generic', '{url}/new')"))
+        .unwrap();
+    client.batch_execute("COMMIT").unwrap();
+    until("three are sent", || number(&mut client, SENT) == 14);
+    assert_eq!(since(&receiver, 11, "/slack"), [Value::Null; 0]);
+    other.batch_execute(&switch(true)).unwrap();
+    until("all are sent", || number(&mut client, WAITING) == 0);
+
+    let ended = since(&receiver, 11, "/v2/enqueue");
+    assert_eq!((ended.len(), &ended[0]["event_action"]), (1, &Value::from("resolve")));
+    let triggered = since(&receiver, 0, "/v2/enqueue").iter().any(|event| event["dedup_key"] == ended[0]["dedup_key"]);
+    assert!(triggered && trigger["event_action"] == "trigger", "what is resolved is what was triggered");
+    let alias = ended[0]["dedup_key"].as_str().unwrap();
+    assert!(alias.ends_with(".INC-9001"), "{alias}");
+    assert_eq!(since(&receiver, 11, &format!("/v2/alerts/{alias}/close?identifierType=alias")).len(), 1);
+    let told = since(&receiver, 11, "/hook");
+    assert_eq!((told.len(), &told[0]["type"]), (1, &Value::from("pg_oncall.page.resolved")));
+    let done = &told[0]["data"]["done"][0];
+    assert_eq!((&done["summary"], &done["outcome"]), (&"postgres".into(), &"a slot of a standby that is gone".into()));
+    let slack = since(&receiver, 11, "/slack");
+    assert!(slack.len() == 1 && slack[0]["text"].as_str().unwrap().starts_with("Resolved: [P2] INC-9001"), "{slack:?}");
+    assert_eq!(receiver.count(), 15, "and that is all");
+}
+
+#[test]
+fn a_sender_that_takes_its_alert_back_ends_the_pages_of_it_once() {
+    let cluster = bare(&workers());
+    let mut client = cluster.client().unwrap();
+    let receiver = StubSink::start();
+    secrets(&cluster, &mut client, &[("routing", KEY)]);
+    client
+        .batch_execute(&format!(
+            "INSERT INTO oncall.sink (name, format, url, secret_file)
+             VALUES ('pagerduty', 'pagerduty', '{}/v2/enqueue', 'routing')",
+            receiver.url()
+        ))
+        .unwrap();
+    let alert = |instance: &str, status: &str| {
+        serde_json::json!({"text": "the disk is full", "severity": "critical", "status": status,
+                           "labels": {"alertname": "Disk", "instance": instance}})
+    };
+    let hand_in = |client: &mut Client, alert: &Value| {
+        client.execute("INSERT INTO oncall.alert_inbox (source, payload) VALUES ('test', $1)", &[alert]).unwrap();
+    };
+    for instance in ["inbox", "called"] {
+        hand_in(&mut client, &alert(instance, "firing"));
+    }
+    let handled = "SELECT count(*) FROM oncall.incident_audit WHERE state = 'handled'";
+    until("both are paged", || number(&mut client, handled) == 2 && number(&mut client, SENT) == 2);
+    // By the inbox, more than once, and by a call.
+    hand_in(&mut client, &alert("inbox", "resolved"));
+    hand_in(&mut client, &alert("inbox", "resolved"));
+    client.query("SELECT oncall.handle_alert($1::jsonb)", &[&alert("called", "resolved")]).unwrap();
+    let taken_in = "SELECT count(*) FROM oncall.alert_inbox WHERE state = 'done'";
+    until("all were taken in", || number(&mut client, taken_in) == 4);
+    until("all are sent", || number(&mut client, SENT) == 4);
+    // A person who adds what it was ends nothing anew.
+    let label = "SELECT oncall.resolve_incident(incident_id, 'a batch job', NULL) FROM oncall.incident_audit";
+    client.batch_execute(label).unwrap();
+    test_page(&mut client, "pagerduty");
+    until("the outbox was looked at", || number(&mut client, SENT) == 5);
+    let key = |event: &Value| event["dedup_key"].as_str().unwrap().to_owned();
+    let actions = since(&receiver, 0, "/v2/enqueue");
+    let of = |action: &str| -> BTreeSet<String> {
+        actions.iter().filter(|event| event["event_action"] == action).map(key).collect()
+    };
+    assert_eq!(actions.len(), 5, "{actions:#?}");
+    assert!(of("resolve").len() == 2 && of("resolve").is_subset(&of("trigger")), "{actions:#?}");
+}
+
 #[test]
 fn a_sink_gets_the_pages_that_its_row_asks_for() {
     let cluster = bare(&workers());

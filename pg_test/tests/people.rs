@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use common::{
     GUARD, backend_pid, background, bare, cancel, code, handle, load_runbooks, number, refused, server, told, until,
 };
+use pg_test::stub_sink::StubSink;
 use pg_test::{Cluster, Options};
 use postgres::Client;
 use postgres::fallible_iterator::FallibleIterator;
@@ -235,6 +236,41 @@ fn what_a_person_approved_is_carried_out_once_after_commit() {
     let again = alice.query("SELECT * FROM oncall.approve_step($1, $2)", &[&id, &step]).unwrap_err();
     assert!(told(&again).contains("was approved and carried out already"), "{}", told(&again));
     assert_eq!(number(&mut client, vacuums), 1);
+}
+
+#[test]
+fn an_incident_that_is_closed_while_its_page_is_being_queued_is_not_left_open_at_the_sink() {
+    let cluster = staffed(&Options::default().workers());
+    let sink = StubSink::start();
+    let mut client = cluster.client().unwrap();
+    client
+        .execute("INSERT INTO oncall.sink (name, format, url) VALUES ('ops', 'generic', $1)", &[&sink.url()])
+        .unwrap();
+    // The workers are held up with a page in their open transaction, which nobody else sees.
+    client
+        .batch_execute(
+            "CREATE TABLE public.go ();
+             CREATE FUNCTION public.hold_up() RETURNS trigger LANGUAGE plpgsql AS $$
+             BEGIN
+                 WHILE NEW.kind = 'page' AND NOT EXISTS (SELECT FROM public.go) LOOP
+                     PERFORM pg_sleep(0.01);
+                 END LOOP;
+                 RETURN NEW;
+             END $$;
+             CREATE TRIGGER hold_up BEFORE INSERT ON oncall.incident_step FOR EACH ROW EXECUTE FUNCTION public.hold_up()",
+        )
+        .unwrap();
+    let id = escalated(&mut client, "db-1");
+    let held = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'pg_oncall pump' AND wait_event = 'PgSleep'";
+    until("the workers are held up", || number(&mut client, held) == 1);
+    let mut alice = cluster.client_as("alice", "postgres").unwrap();
+    alice.execute("SELECT oncall.resolve_incident($1, 'a drill', NULL)", &[&id]).unwrap();
+    assert_eq!(number(&mut client, "SELECT count(*) FROM oncall.delivery"), 0, "there is nothing to end yet");
+    client.batch_execute("INSERT INTO public.go DEFAULT VALUES").unwrap();
+    until("two pages have come", || sink.count() == 2);
+    let pages: Vec<Value> = sink.received().iter().map(|received| received.request.json()["data"].clone()).collect();
+    assert_eq!((&pages[0]["kind"], &pages[1]["kind"]), (&json!("escalation"), &json!("resolved")), "{pages:#?}");
+    assert_eq!(pages[1]["done"][0], json!({"step_id": null, "summary": "alice", "outcome": "a drill"}));
 }
 
 #[test]

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::error::{Answer, OncallError};
 use crate::host::{self, CallerHost};
+use crate::resolved;
 use crate::routing::{self, Routed};
 use crate::settings;
 use crate::store::incidents::{self, Case, Opened};
@@ -143,6 +144,7 @@ fn accept(alert: &Alert) -> store::Result<Option<Accepted>> {
         if closed.is_none() {
             notice!("no open incident has the fingerprint {}: nothing to resolve", alert.fingerprint);
         }
+        resolved::tell(closed.as_slice())?;
         return Ok(closed.map(|id| Accepted { id, triaged: None, again: false }));
     }
     Ok(Some(match incidents::open(alert, &Kept::of(alert), settings::dedup_window_s())? {

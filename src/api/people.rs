@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::backend;
 use crate::error::{Answer, OncallError};
+use crate::resolved;
 use crate::store::{self, catalogue, incidents, people};
 
 /// What a step of an incident would do with these values for what it leaves open: its SQL, and the hash to approve.
@@ -92,10 +93,11 @@ fn record_decision(approval_id: i64) -> Answer<()> {
     Ok(people::record_decision(approval_id)?)
 }
 
-/// The person of this session closes an incident.
+/// The person of this session closes an incident; whoever was paged for it hears that.
 #[pg_extern(schema = "oncall_internal", strict)]
 fn record_resolution(incident_id: &str, what: &str) -> Answer<()> {
-    Ok(people::record_resolution(incident_id, what)?)
+    people::record_resolution(incident_id, what)?;
+    Ok(resolved::tell(&[incident_id.to_owned()])?)
 }
 
 /// Whether a transaction id is this transaction's own: a row that bears it has not been committed yet.

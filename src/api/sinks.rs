@@ -30,7 +30,7 @@ fn send_test_page(sink: &str) -> Answer<Option<i64>> {
             source: "pg_oncall".to_owned(),
             ..PagedAlert::default()
         },
-        ..blank("TEST", PageKind::Test)?
+        ..Page::blank("TEST", PageKind::Test, store::transaction_start()?)
     };
     Ok(deliveries::enqueue_test(sink, &page)?)
 }
@@ -39,38 +39,14 @@ fn send_test_page(sink: &str) -> Answer<Option<i64>> {
 #[pg_extern(schema = "oncall_internal", strict)]
 fn page_incident(incident: &str, note: &str) -> Answer<Vec<String>> {
     let case = deliveries::case(incident)?;
-    let title = if note.trim().is_empty() { case.text.clone() } else { note.to_owned() };
-    let text = case.text;
-    let page = Page {
-        severity: case.severity,
-        fingerprint: case.fingerprint.unwrap_or_default(),
-        title,
-        alert: case.alert.unwrap_or_else(|| PagedAlert { text, ..PagedAlert::default() }),
-        classification: case.classification,
+    let mut page = Page {
+        classification: case.classification.clone(),
         confidence: case.confidence,
-        hypothesis: case.hypothesis,
-        ..blank(incident, PageKind::Escalation)?
+        hypothesis: case.hypothesis.clone(),
+        ..case.page(incident, PageKind::Escalation, store::transaction_start()?)
     };
+    if !note.trim().is_empty() {
+        page.title = note.to_owned();
+    }
     Ok(deliveries::enqueue(incident, &page)?.into_iter().map(|queued| queued.sink).collect())
-}
-
-/// A page that says nothing yet.
-fn blank(incident: &str, kind: PageKind) -> store::Result<Page> {
-    Ok(Page {
-        incident_id: incident.to_owned(),
-        kind,
-        severity: None,
-        fingerprint: String::new(),
-        title: String::new(),
-        alert: PagedAlert::default(),
-        classification: None,
-        confidence: None,
-        hypothesis: None,
-        recommended: Vec::new(),
-        runbook: None,
-        evidence: Vec::new(),
-        reasons: Vec::new(),
-        done: Vec::new(),
-        created_at: store::transaction_start()?,
-    })
 }

@@ -164,6 +164,27 @@ mod most {
 }
 
 impl Page {
+    /// A page that says nothing yet.
+    pub fn blank(incident_id: &str, kind: PageKind, created_at: Timestamp) -> Self {
+        Self {
+            incident_id: incident_id.to_owned(),
+            kind,
+            severity: None,
+            fingerprint: String::new(),
+            title: String::new(),
+            alert: PagedAlert::default(),
+            classification: None,
+            confidence: None,
+            hypothesis: None,
+            recommended: Vec::new(),
+            runbook: None,
+            evidence: Vec::new(),
+            reasons: Vec::new(),
+            done: Vec::new(),
+            created_at,
+        }
+    }
+
     /// The page with every text redacted and cut, every list bounded: under 100 kB of JSON, whatever came in.
     ///
     /// Whoever builds a page ends with it, so that the journal has what was sent; the outbox does it again, so that

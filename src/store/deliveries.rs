@@ -1,8 +1,9 @@
 //! `delivery`: the outbox of pages, and `sink`, where they go.
 
+use jiff::Timestamp;
 use oncall_domain::alert::Severity;
 use oncall_domain::delivery::Format;
-use oncall_domain::page::{Page, PagedAlert};
+use oncall_domain::page::{Page, PageKind, PagedAlert};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -92,6 +93,33 @@ pub struct Case {
     pub hypothesis: Option<String>,
 }
 
+impl Case {
+    /// A page of this kind with what came in, and nothing of what was made of it.
+    pub fn page(self, incident: &str, kind: PageKind, now: Timestamp) -> Page {
+        let title = self.text.clone();
+        Page {
+            severity: self.severity,
+            fingerprint: self.fingerprint.unwrap_or_default(),
+            title,
+            alert: self.alert.unwrap_or_else(|| PagedAlert { text: self.text, ..PagedAlert::default() }),
+            ..Page::blank(incident, kind, now)
+        }
+    }
+}
+
+/// An incident that is over, and the sinks that still take it for open.
+#[derive(Debug, Deserialize)]
+pub struct Over {
+    /// The incident.
+    pub incident: String,
+    /// The sinks that have a page of it, and none since that it is over.
+    pub sinks: Vec<String>,
+    /// The person who resolved it; none where its sender did.
+    pub by: Option<String>,
+    /// What it was, in the person's words.
+    pub what: Option<String>,
+}
+
 /// A page that is to be sent.
 #[derive(Deserialize)]
 pub struct Queued {
@@ -113,15 +141,26 @@ pub fn enqueue(incident: &str, page: &Page) -> Result<Vec<Queued>> {
     queue(Some(incident), page, None)
 }
 
-/// Queue a page for one sink, about no incident; its row, or nothing where there is no such sink.
-pub fn enqueue_test(sink: &str, page: &Page) -> Result<Option<i64>> {
-    Ok(queue(None, page, Some(sink))?.first().map(|queued| queued.id))
+/// Queue a page of an incident for these sinks, whatever pages they want otherwise.
+pub fn enqueue_for(sinks: Vec<String>, incident: &str, page: &Page) -> Result<Vec<Queued>> {
+    queue(Some(incident), page, Some(sinks))
 }
 
-fn queue(incident: Option<&str>, page: &Page, only: Option<&str>) -> Result<Vec<Queued>> {
+/// Queue a page for one sink, about no incident; its row, or nothing where there is no such sink.
+pub fn enqueue_test(sink: &str, page: &Page) -> Result<Option<i64>> {
+    Ok(queue(None, page, Some(vec![sink.to_owned()]))?.first().map(|queued| queued.id))
+}
+
+fn queue(incident: Option<&str>, page: &Page, only: Option<Vec<String>>) -> Result<Vec<Queued>> {
     let clean = page.clone().clean();
-    let args = [incident.map(str::to_owned).into(), jsonb(&clean)?, only.map(str::to_owned).into()];
+    let args = [incident.map(str::to_owned).into(), jsonb(&clean)?, only.into()];
     Ok(statement!("enqueue_page").tell(&args)?.unwrap_or_default())
+}
+
+/// Those of `incidents` that are resolved, as far as a sink that was paged has not heard it.
+pub fn over(incidents: &[String]) -> Result<Vec<Over>> {
+    // Not as a reader, who would not see what this very command has written.
+    Ok(statement!("resolutions_to_tell").tell(&[incidents.to_vec().into()])?.unwrap_or_default())
 }
 
 /// What the audit knows of an incident.

@@ -22,7 +22,7 @@ use crate::store::incidents;
 use crate::store::people::{self, Taken};
 use crate::store::work::{self, Purpose, Work};
 use crate::store::{self, journal};
-use crate::{routing, triaging};
+use crate::{resolved, routing, triaging};
 
 /// The agent under whose name the end of a piece of work is journaled.
 const WORKERS: &str = "workers";
@@ -139,6 +139,8 @@ fn end(work: &Work, summary: &str, handled: Option<&Handled<'_>>) {
     must(transaction(|| {
         if let Some(handled) = handled {
             dossier::record_handled(&work.incident, handled)?;
+            // It may have been closed while its page was on its way into the outbox.
+            resolved::tell(std::slice::from_ref(&work.incident))?;
         }
         record_end(work, Ok(json!({ "summary": summary })))?;
         work::finish(work.id)
@@ -164,6 +166,7 @@ pub fn give_up(work: &Work, reason: &str) -> store::Result<()> {
     let notification = json!({ "page": page.kind, "sinks": sinks, "tracker_id": id });
     let handled = Handled { notification: Some(&notification), escalation: Some(reason), ..Handled::default() };
     dossier::record_handled(id, &handled)?;
+    resolved::tell(std::slice::from_ref(id))?;
     record_end(work, Err(json!({ "reason": reason })))?;
     work::give_up(work.id, reason)
 }

@@ -18,6 +18,7 @@ use oncall_domain::redact::redact;
 use super::reactor::Reactor;
 use crate::backend::{self, transaction};
 use crate::error::OncallError;
+use crate::resolved;
 use crate::settings;
 use crate::store::inbox::{self, Claim, Claimed, Finished};
 use crate::store::{self, rounds};
@@ -257,7 +258,11 @@ fn carry_out(letters: &[Letter]) -> store::Result<()> {
         backend::with_settings(&[(c"lock_timeout", c"50ms")], || {
             let window = settings::dedup_window_s();
             let fire = |firing: &_| rounds::fire(firing, window);
-            let incidents = intake::carry_out(&rounds, arrivals.len(), fire, |over| rounds::close(over))?;
+            let incidents = intake::carry_out(&rounds, arrivals.len(), fire, |over| {
+                let closed = rounds::close(over)?;
+                resolved::tell(&closed.values().cloned().collect::<Vec<_>>())?;
+                Ok(closed)
+            })?;
             let mut incidents = incidents.into_iter();
             let finished: Vec<Finished> = letters
                 .iter()

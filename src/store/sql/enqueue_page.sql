@@ -1,4 +1,5 @@
--- $1 the incident, NULL for a test; $2 the page; $3 the sink of a test, NULL for every sink that wants the page.
+-- $1 the incident, NULL for a test; $2 the page; $3 the sinks that get it, NULL for every sink that wants it. Those that
+-- are named get it when they are enabled again: an incident that nobody ends there would stay open. A test does not wait.
 WITH page AS MATERIALIZED (
     SELECT n.no,
            'pg_oncall.' OPERATOR(pg_catalog.||) c.system_identifier::text OPERATOR(pg_catalog.||) '.' OPERATOR(pg_catalog.||) b.oid::text
@@ -11,9 +12,9 @@ WITH page AS MATERIALIZED (
            p.incident_key OPERATOR(pg_catalog.||) '.' OPERATOR(pg_catalog.||) p.no::text OPERATOR(pg_catalog.||) '.' OPERATOR(pg_catalog.||) s.name,
            $2
     FROM page AS p, oncall.sink AS s
-    WHERE s.enabled
-      AND CASE WHEN $3 IS NOT NULL THEN s.name OPERATOR(pg_catalog.=) $3
-          ELSE (s.min_severity IS NULL OR ($2 OPERATOR(pg_catalog.->>) 'severity') IS NULL
+    WHERE CASE WHEN $3 IS NOT NULL THEN s.name OPERATOR(pg_catalog.=) ANY ($3) AND (s.enabled OR $1 IS NOT NULL)
+          ELSE s.enabled
+               AND (s.min_severity IS NULL OR ($2 OPERATOR(pg_catalog.->>) 'severity') IS NULL
                 OR ($2 OPERATOR(pg_catalog.->>) 'severity') COLLATE "C" OPERATOR(pg_catalog.<=) s.min_severity COLLATE "C")
                AND (s.kinds IS NULL OR ($2 OPERATOR(pg_catalog.->>) 'kind') OPERATOR(pg_catalog.=) ANY (s.kinds))
           END
