@@ -300,3 +300,35 @@ fn worker_status_shows_the_processes_of_this_database_to_readers() {
                 AND (xact_start IS NOT NULL OR backend_xmin IS NOT NULL OR state <> 'idle')";
     until("they are at rest", || number(&mut client, open) == 0);
 }
+
+#[test]
+fn a_second_pump_of_a_database_finds_the_first_and_ends_with_nothing_done() {
+    let (cluster, mut client) = set_up(&Options::default().workers());
+    let first = database_with_extension(&cluster, &mut client, "shop");
+    // While the database is being renamed nobody gets into it: a pump that is started waits at the door.
+    client.batch_execute("BEGIN; ALTER DATABASE shop RENAME TO other").unwrap();
+    let mut watcher = cluster.client().unwrap();
+    let at_the_door = "SELECT count(*) FROM pg_locks
+                       WHERE locktype = 'object' AND classid = 'pg_database'::regclass AND NOT granted";
+    until("one waits", || number(&mut watcher, at_the_door) == 1);
+    // A new launcher knows nothing of a pump that is not at work yet, and starts another.
+    watcher.execute("SELECT pg_terminate_backend($1)", &[&pids(&mut client, LAUNCHER, None)[0]]).unwrap();
+    until("two wait", || number(&mut watcher, at_the_door) == 2);
+    client.batch_execute("ROLLBACK").unwrap();
+    until("one of the two has seen the other", || cluster.log().contains("another pump is at work in this database"));
+    let at_work = next_pump(&mut client, "shop", first);
+
+    let mut shop = cluster.client_as("postgres", "shop").unwrap();
+    let alert = r#"{"text": "the disk is full", "labels": {"alertname": "Disk", "instance": "db-1"}}"#;
+    shop.batch_execute(&format!("INSERT INTO oncall.alert_inbox (source, payload) VALUES ('test', '{alert}')"))
+        .unwrap();
+    until("it is handled", || {
+        number(&mut shop, "SELECT count(*) FROM oncall.incident_audit WHERE state = 'handled'") == 1
+    });
+    let done = "SELECT count(*) + 100 * max(attempts) FROM oncall.incident_work";
+    assert_eq!(number(&mut shop, done), 101, "one piece of work, begun once");
+    assert_eq!(number(&mut shop, "SELECT count(*) FROM oncall.incident_step WHERE kind = 'end'"), 1);
+    // And nobody starts them over and over.
+    assert_eq!(pids(&mut client, PUMP, Some("shop")), [at_work]);
+    assert_eq!(cluster.log().matches("another pump is at work").count(), 1);
+}
