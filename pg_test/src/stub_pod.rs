@@ -11,7 +11,7 @@ use std::collections::{HashMap, VecDeque};
 use std::io::{self, BufReader, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -122,7 +122,20 @@ struct Shared {
     requests: AtomicU64,
     connections: AtomicU64,
     open: Mutex<HashMap<u64, TcpStream>>,
+    holding: Mutex<Holding>,
+    let_go: Condvar,
     stopping: AtomicBool,
+}
+
+/// Answers that are held back.
+#[derive(Debug, Default)]
+struct Holding {
+    /// Whether what is asked now is.
+    on: bool,
+    /// How many are.
+    held: usize,
+    /// How often they were let go.
+    rounds: u64,
 }
 
 impl StubPod {
@@ -142,6 +155,8 @@ impl StubPod {
             requests: AtomicU64::new(0),
             connections: AtomicU64::new(0),
             open: Mutex::default(),
+            holding: Mutex::default(),
+            let_go: Condvar::new(),
             stopping: AtomicBool::new(false),
         });
         let accepting = shared.clone();
@@ -175,6 +190,30 @@ impl StubPod {
         *lock(&self.shared.replies) = replies;
     }
 
+    /// Hold every answer back from now on, until [`let_go`](Self::let_go).
+    pub fn hold(&self) {
+        lock(&self.shared.holding).on = true;
+    }
+
+    /// How many requests wait for answers that are held back.
+    pub fn held(&self) -> usize {
+        lock(&self.shared.holding).held
+    }
+
+    /// Give the answers that were held back, and hold no more.
+    pub fn let_go(&self) {
+        lock(&self.shared.holding).on = false;
+        self.pass();
+    }
+
+    /// Give the answers that were held back, and hold what is asked after them.
+    pub fn pass(&self) {
+        let mut holding = lock(&self.shared.holding);
+        (holding.held, holding.rounds) = (0, holding.rounds + 1);
+        drop(holding);
+        self.shared.let_go.notify_all();
+    }
+
     /// The latest requests, oldest first, at most 1,000. A request that was reset unread is not among them.
     pub fn requests(&self) -> Vec<Recorded> {
         lock(&self.shared.recorded).iter().cloned().collect()
@@ -194,10 +233,24 @@ impl StubPod {
 impl Drop for StubPod {
     fn drop(&mut self) {
         self.shared.stopping.store(true, Ordering::SeqCst);
+        self.let_go();
         // Wakes `accept`, which then sees the flag.
         let _ = TcpStream::connect(self.address);
         for stream in lock(&self.shared.open).values() {
             let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+impl Shared {
+    fn wait_if_held(&self) {
+        let mut holding = lock(&self.holding);
+        if holding.on {
+            let round = holding.rounds;
+            holding.held += 1;
+            while holding.rounds == round {
+                holding = self.let_go.wait(holding).unwrap_or_else(PoisonError::into_inner);
+            }
         }
     }
 }
@@ -255,6 +308,7 @@ fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
             }
             recorded.push_back(request);
         }
+        shared.wait_if_held();
         out.clear();
         let head_end = exchange.response.write(&mut out);
         if !send(&mut stream, &out, head_end, &exchange)? {

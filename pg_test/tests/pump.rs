@@ -4,9 +4,10 @@
 
 mod common;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use common::{GUARD, bare, number, until};
+use pg_test::stub_pod::{Behaviour, StubPod};
 use pg_test::{Cluster, Options};
 use postgres::Client;
 use postgres::fallible_iterator::FallibleIterator;
@@ -138,4 +139,70 @@ fn its_own_statements_stay_out_of_the_statistics_that_it_reports() {
     };
     assert_eq!(of(&mut client, "INSERT INTO oncall.announcement"), 1, "a session's statement is counted");
     assert_eq!(of(&mut client, "tell_announcements"), 0);
+}
+
+/// A runbook whose one step leaves a value open, so that its remediation asks a model as the other two agents do.
+const OPEN_STEP: &str = "---
+id: RB-961
+title: The queue is behind
+incident_type: QueueBehind
+severity: P3
+alerts: [QueueBehind]
+---
+
+## Give it a push
+
+And it goes on.
+
+```yaml step
+tool: push
+parameters: {amount: {min: 1, max: 9}}
+destructive: false
+```
+";
+
+#[test]
+fn no_transaction_is_open_while_it_waits_for_one_agent_or_for_three() {
+    let pod = StubPod::start(Behaviour::Ok);
+    let options = Options::default().set("oncall.model_url", &pod.url()).set("oncall.chat_model", "stub-chat");
+    let (_cluster, mut client) = set_up(options.set("oncall.request_timeout", "10min"));
+    client
+        .batch_execute(
+            "INSERT INTO oncall.tool (name, kind, summary, template, parameters) VALUES
+                 ('push', 'remediation', 'Pushes', 'SELECT {amount}', '{\"amount\": {\"type\": \"integer\", \"min\": 1, \"max\": 9}}')",
+        )
+        .unwrap();
+    client.query("SELECT * FROM oncall.load_runbook($1)", &[&OPEN_STEP]).unwrap();
+    pod.hold();
+    let hand_in = "INSERT INTO oncall.alert_inbox (source, payload)
+                   VALUES ('test', '{\"text\": \"behind\", \"labels\": {\"alertname\": \"QueueBehind\"}}')";
+    client.batch_execute(hand_in).unwrap();
+    until("the triage is asked", || pod.held() == 1);
+    look_for_transactions(&mut client, &pod, 1);
+
+    // The answer to the triage lets the three begin, and theirs are held again.
+    let asked = pod.request_count();
+    pod.pass();
+    until("three agents are asked", || pod.held() == 3);
+    assert_eq!(pod.request_count(), asked + 3);
+    look_for_transactions(&mut client, &pod, 3);
+    pod.let_go();
+    until("it is handled", || {
+        number(&mut client, "SELECT count(*) FROM oncall.incident_audit WHERE state = 'handled'") == 1
+    });
+}
+
+/// Look at the pump again and again while this many answers are outstanding: each look is within the wait.
+fn look_for_transactions(client: &mut Client, pod: &StubPod, waiting: usize) {
+    let sql = "SELECT xact_start IS NULL AND backend_xmin IS NULL AND backend_xid IS NULL FROM pg_stat_activity
+               WHERE backend_type = 'pg_oncall pump'";
+    let mut quiet = || client.query_one(sql, &[]).unwrap().get::<_, bool>(0);
+    // What led to the question may still be told to listeners: that is a transaction of its own.
+    until("the pump has nothing else to do", &mut quiet);
+    std::thread::sleep(Duration::from_millis(200));
+    for look in 0..300 {
+        assert!(quiet(), "look {look} met a transaction");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(pod.held(), waiting, "all that was within the wait");
 }
