@@ -44,7 +44,7 @@ GRANT EXECUTE ON FUNCTION
 
 -- The human side, and the chores.
 GRANT SELECT ON
-    oncall.approval, oncall.labelled_alert, oncall.maintenance_window, oncall.health_snapshot, oncall.retention
+    oncall.approval, oncall.steps_to_approve, oncall.labelled_alert, oncall.maintenance_window, oncall.health_snapshot, oncall.retention
     TO oncall_reader;
 GRANT EXECUTE ON FUNCTION oncall.wait_for_incident(text, interval) TO oncall_reader;
 GRANT EXECUTE ON FUNCTION

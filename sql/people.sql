@@ -174,10 +174,12 @@ CREATE FUNCTION oncall_internal.undecided_step(incident oncall.incident_audit, v
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM oncall_internal.refuse_closed(incident, 'acted on');
-    -- Escalated by the router, or after it by the workers, whose guard refused or whose step failed: they paged then.
+    -- Escalated by the router, or after it by the workers, whose guard refused or whose step failed: they paged then. Under
+    -- dry_run nobody escalates, and the page offers what would have been done.
     IF incident.routing_decision IS DISTINCT FROM 'escalate' AND incident.escalation IS NULL AND NOT EXISTS (
         SELECT FROM oncall.incident_step AS s
-        WHERE s.incident_id = incident.incident_id AND s.kind = 'page' AND s.request ->> 'kind' = 'escalation') THEN
+        WHERE s.incident_id = incident.incident_id AND s.kind = 'page'
+          AND (s.request ->> 'kind' = 'escalation' OR s.request @? '$.recommended[*].approve ? (@ != null)')) THEN
         RAISE EXCEPTION 'incident % is not escalated: there is no step to %', incident.incident_id, verb
             USING ERRCODE = 'object_not_in_prerequisite_state',
                   DETAIL = CASE WHEN incident.routing_decision IS NULL THEN 'It is not routed yet.'
@@ -371,6 +373,25 @@ BEGIN ATOMIC
     SELECT pg_catalog.count(*) FROM expired;
 END;
 COMMENT ON FUNCTION oncall_internal.expire_approvals() IS 'Approvals that ran out say so; how many';
+
+CREATE VIEW oncall.steps_to_approve AS
+SELECT a.incident_id, offered.step ->> 'step_id' AS step_id, (offered.step ->> 'destructive')::boolean AS destructive,
+       offered.step ->> 'summary' AS summary, offered.step ->> 'approve' AS approve, p.state, p.decided_by
+FROM oncall.incident_audit AS a
+CROSS JOIN LATERAL (
+    -- The last page that offered it: what was seen since then stands in its summary.
+    SELECT DISTINCT ON (r.step ->> 'step_id') r.step, s.started_at, r.place
+    FROM oncall.incident_step AS s
+    CROSS JOIN LATERAL pg_catalog.jsonb_path_query(s.request, '$.recommended[*] ? (@.approve != null)') WITH ORDINALITY AS r (step, place)
+    WHERE s.incident_id = a.incident_id AND s.kind = 'page'
+    ORDER BY r.step ->> 'step_id', s.started_at DESC) AS offered
+LEFT JOIN LATERAL (
+    SELECT v.state, v.decided_by FROM oncall.approval AS v
+    WHERE v.incident_id = a.incident_id AND v.step_id = offered.step ->> 'step_id'
+    ORDER BY v.approval_id DESC LIMIT 1) AS p ON true
+WHERE a.closed_at IS NULL AND coalesce(p.state, 'proposed') NOT IN ('approved', 'used', 'rejected')
+ORDER BY a.incident_id, offered.started_at, offered.place;
+COMMENT ON VIEW oncall.steps_to_approve IS 'What waits for a person''s word: the steps that the pages of open incidents offer, each with the SQL that approves it, and how far that is (awaiting_second: one of two has approved; expired, withdrawn: approved in vain). oncall.reject_step() takes one from here';
 
 ------------------------------------------------------------------------------------------------------------------------
 -- It is over

@@ -238,6 +238,109 @@ fn what_a_person_approved_is_carried_out_once_after_commit() {
     assert_eq!(number(&mut client, vacuums), 1);
 }
 
+const TWO_TRIES: &str = "---
+id: RB-903
+title: The invoices are bloated
+incident_type: TableBloat
+severity: P3
+alerts: [InvoicesBloated]
+---
+
+## Vacuum them at night
+
+When nobody is looking at invoices.
+
+```yaml step
+tool: vacuum_analyze
+parameters: {table: public.invoices}
+destructive: false
+guard: SELECT false
+verify: SELECT false
+```
+
+## Vacuum them now
+
+It costs those who look at invoices some patience.
+
+```yaml step
+tool: vacuum_analyze
+parameters: {table: public.invoices}
+destructive: false
+```
+";
+
+/// The steps that wait for a person's word, with what to type.
+fn to_approve(client: &mut Client) -> Vec<(String, String)> {
+    let rows = client.query("SELECT step_id, approve FROM oncall.steps_to_approve", &[]);
+    rows.unwrap_or_else(|error| panic!("{}", told(&error))).iter().map(|row| (row.get(0), row.get(1))).collect()
+}
+
+#[test]
+fn what_a_dry_run_offers_can_be_approved_and_is_then_done() {
+    let cluster = staffed(&Options::default().workers().set("oncall.autonomy", "dry_run"));
+    let mut client = cluster.client().unwrap();
+    client
+        .batch_execute(
+            "CREATE TABLE public.invoices AS SELECT 1 AS id; ALTER TABLE public.invoices OWNER TO oncall_executor;
+             INSERT INTO oncall.router_policy (confidence_threshold, note) VALUES (0.5, 'a drill')",
+        )
+        .unwrap();
+    let runbook = TWO_TRIES.replace("SELECT false", "SELECT true");
+    client.query("SELECT * FROM oncall.load_runbook($1)", &[&runbook]).unwrap();
+    let alert = json!({"alertname": "InvoicesBloated", "severity": "warning", "message": "the invoices are bloated"});
+    let incident = handle(&mut client, &alert);
+    assert!(incident.is_autonomous(), "{incident:?}");
+    let wait = "SELECT remediation_action FROM oncall.wait_for_incident($1)";
+    let planned: Value = client.query_one(wait, &[&incident.id]).unwrap().get(0);
+    assert_eq!(planned["outcome"], "planned", "{planned:#}");
+    let mut alice = cluster.client_as("alice", "postgres").unwrap();
+    let offered = to_approve(&mut alice);
+    let (_, approve) = offered.iter().find(|(step, _)| step == "RB-903/vacuum-them-now").unwrap();
+    alice.batch_execute(approve).unwrap_or_else(|error| panic!("{approve}: {}", told(&error)));
+    let done: Value = client.query_one(wait, &[&incident.id]).unwrap().get(0);
+    assert_eq!(done["outcome"], "done", "{done:#}");
+    assert_eq!(done["actions"].as_array().unwrap().last().unwrap()["approved_by"], "alice");
+}
+
+#[test]
+fn an_approved_step_stands_in_the_audit_row_beside_what_was_tried_before() {
+    let cluster = staffed(&Options::default().workers().set("oncall.autonomy", "on"));
+    let mut client = cluster.client().unwrap();
+    client
+        .batch_execute(
+            "CREATE TABLE public.invoices AS SELECT 1 AS id; ALTER TABLE public.invoices OWNER TO oncall_executor;
+             INSERT INTO oncall.router_policy (confidence_threshold, note) VALUES (0.5, 'a drill')",
+        )
+        .unwrap();
+    client.query("SELECT * FROM oncall.load_runbook($1)", &[&TWO_TRIES]).unwrap();
+    let alert = json!({"alertname": "InvoicesBloated", "severity": "warning", "message": "the invoices are bloated"});
+    let incident = handle(&mut client, &alert);
+    assert!(incident.is_autonomous(), "{incident:?}");
+    let id = incident.id;
+    let wait = |client: &mut Client| -> Value {
+        let sql = "SELECT remediation_action FROM oncall.wait_for_incident($1)";
+        client.query_one(sql, &[&id]).unwrap().get(0)
+    };
+    let ends = |action: &Value| -> Vec<Value> {
+        let actions = action["actions"].as_array().unwrap();
+        actions.iter().map(|action| json!([action["step"], action["end"]])).collect()
+    };
+    let (night, now) = ("RB-903/vacuum-them-at-night", "RB-903/vacuum-them-now");
+    let before = wait(&mut client);
+    assert_eq!(ends(&before), [json!([night, "refused"]), json!([now, "not_reached"])], "{before:#}");
+    // Who has no page at hand sees by SQL what waits for a word, and what to type.
+    let mut alice = cluster.client_as("alice", "postgres").unwrap();
+    let offered = to_approve(&mut alice);
+    assert!(offered.iter().any(|(step, _)| step == now), "{offered:?}");
+    let (_, approve) = offered.iter().find(|(step, _)| step == now).unwrap();
+    alice.batch_execute(approve).unwrap_or_else(|error| panic!("{approve}: {}", told(&error)));
+    assert!(to_approve(&mut alice).iter().all(|(step, _)| step != now), "it is approved");
+    let after = wait(&mut client);
+    let all = [json!([night, "refused"]), json!([now, "not_reached"]), json!([now, "done"])];
+    assert_eq!((ends(&after), &after["outcome"]), (all.to_vec(), &json!("done")), "{after:#}");
+    assert_eq!(after["actions"][2]["approved_by"], "alice");
+}
+
 #[test]
 fn an_incident_that_is_closed_while_its_page_is_being_queued_is_not_left_open_at_the_sink() {
     let cluster = staffed(&Options::default().workers());

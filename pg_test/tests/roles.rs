@@ -12,8 +12,9 @@ use postgres::Client;
 const ROLES: [&str; 6] =
     ["oncall_reader", "oncall_ingest", "oncall_operator", "oncall_admin", "oncall_executor", "oncall_observer"];
 
-const READABLE: [&str; 18] = [
+const READABLE: [&str; 19] = [
     "approval",
+    "steps_to_approve",
     "health_snapshot",
     "labelled_alert",
     "maintenance_window",

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use oncall_domain::agents;
 use oncall_domain::alert::Alert;
 use oncall_domain::incident::Incident;
 use oncall_domain::policy::{Autonomy, Condition, Decision, Route};
@@ -97,7 +98,7 @@ pub fn window_of(id: &str) -> Result<Option<f64>> {
 /// What the workers add to the audit row.
 #[derive(Debug, Default)]
 pub struct Handled<'a> {
-    /// What was done.
+    /// What was done, beside what was done before.
     pub remediation_action: Option<&'a Value>,
     /// What was found.
     pub diagnostics: Option<&'a Value>,
@@ -110,9 +111,16 @@ pub struct Handled<'a> {
 /// The workers have done their part.
 pub fn record_handled(id: &str, handled: &Handled<'_>) -> Result<()> {
     let value = |value: Option<&Value>| value.map(|value| pgrx::JsonB(value.clone()));
+    let action = match handled.remediation_action {
+        None => None,
+        Some(later) => {
+            let stood = statement!("remediation_action").ask(&[id.into()])?;
+            Some(agents::with_later(stood.unwrap_or_default(), later.clone()))
+        }
+    };
     let args = &[
         id.into(),
-        value(handled.remediation_action).into(),
+        value(action.as_ref()).into(),
         value(handled.diagnostics).into(),
         value(handled.notification).into(),
         handled.escalation.map(str::to_owned).into(),

@@ -31,7 +31,7 @@ pub use diagnostics::{Found, Look};
 pub use escalation::{escalate, last_resort};
 pub use remediation::Remediation;
 pub use resolve::{resolve, treat};
-pub use synthesis::Resolution;
+pub use synthesis::{Resolution, with_later};
 pub use triage::{TriageSettings, triage};
 pub use work::{End, Work};
 

@@ -106,6 +106,26 @@ pub(super) fn remediation_action(work: &[Work]) -> Value {
     Value::Object(flat)
 }
 
+/// What stood in `incident_audit.remediation_action`, and what was carried out by a person's word afterwards, as one.
+///
+/// All actions in their order. Flat is still the first one that was done; else that was planned; else the first.
+pub fn with_later(stood: Value, later: Value) -> Value {
+    let rank = |action: &Value| match action["outcome"].as_str() {
+        Some("done") => 2,
+        Some("planned") => 1,
+        _ => 0,
+    };
+    let lists = ["follow_up", "actions"].map(|name| {
+        let both = [&stood, &later].into_iter().filter_map(|action| action[name].as_array());
+        (name, both.flatten().cloned().collect::<Vec<_>>())
+    });
+    let mut flat = if stood.is_object() && rank(&stood) >= rank(&later) { stood } else { later };
+    for (name, list) in lists.into_iter().filter(|(_, list)| !list.is_empty()) {
+        flat[name] = Value::Array(list);
+    }
+    flat
+}
+
 /// What was changed, from what, to what, where the tool sets something; else its parameters.
 fn change(parameters: &BTreeMap<String, Value>, before: Option<&Value>) -> Map<String, Value> {
     let (Some(Value::String(setting)), Some(to)) = (parameters.get("setting"), parameters.get("value")) else {

@@ -383,3 +383,31 @@ fn an_approved_step_is_guarded_all_the_same() {
     script.run(carry_out_approved(&script, &incident, &approval));
     assert_eq!(script.writes(), [""; 0]);
 }
+
+#[test]
+fn what_a_person_approved_stands_beside_what_was_done_before_and_takes_its_place_only_where_nothing_was_done() {
+    let action = |tool: &str, outcome: &str, follow_up: Value| {
+        let mut action = json!({"tool": tool, "outcome": outcome, "actions": [{"step": tool}]});
+        if !follow_up.is_null() {
+            action["follow_up"] = follow_up;
+        }
+        action
+    };
+    let both = |stood: &str, later: &str| {
+        with_later(action("first", stood, json!(["write it down"])), action("second", later, json!(null)))
+    };
+    for (stood, later, flat) in [
+        ("done", "done", "first"),
+        ("done", "failed", "first"),
+        ("refused", "done", "second"),
+        ("planned", "done", "second"),
+        ("refused", "failed", "first"),
+    ] {
+        let action = both(stood, later);
+        assert_eq!(action["tool"], flat, "{stood}, {later}");
+        assert_eq!(action["actions"], json!([{"step": "first"}, {"step": "second"}]));
+        assert_eq!(action["follow_up"], json!(["write it down"]));
+    }
+    let alone = action("second", "done", json!(null));
+    assert_eq!(with_later(Value::Null, alone.clone()), alone);
+}
