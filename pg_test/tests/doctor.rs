@@ -313,6 +313,56 @@ fn an_incident_that_cannot_be_treated_is_given_up_and_paged_and_costs_the_others
 }
 
 #[test]
+fn what_cannot_be_written_down_for_a_lock_is_written_down_later_with_its_own_reason() {
+    // Nothing but the desk itself wakes it.
+    let mut ward = Ward::open(Options::default().set("oncall.poll_interval", "1h"));
+    ward.client
+        .batch_execute(
+            "CREATE TABLE ward.go ();
+             CREATE FUNCTION ward.hold_up() RETURNS trigger LANGUAGE plpgsql AS $$
+             BEGIN
+                 IF NEW.agent = 'escalation' AND NEW.kind <> 'chat' AND NOT EXISTS (SELECT FROM ward.go) THEN
+                     WHILE NOT EXISTS (SELECT FROM ward.go) LOOP
+                         PERFORM pg_sleep(0.01);
+                     END LOOP;
+                     RAISE EXCEPTION 'the curse' USING ERRCODE = 'data_corrupted';
+                 END IF;
+                 RETURN NEW;
+             END $$;
+             CREATE TRIGGER hold_up BEFORE INSERT ON oncall.incident_step FOR EACH ROW EXECUTE FUNCTION ward.hold_up();
+             BEGIN",
+        )
+        .unwrap();
+    let instances = ["cursed", "diverged"];
+    let ids = instances.map(|instance| handle(&mut ward.client, &alert("QueueStuck", instance)).id);
+    let forge =
+        "INSERT INTO oncall.incident_step (incident_id, agent, step_no, kind, request, status, outcome, started_at)
+                 VALUES ($1, 'escalation', 1, 'chat', '{}', 'done', '\"Hello.\"', now())";
+    ward.client.execute(forge, &[&ids[1]]).unwrap();
+    ward.client.batch_execute("COMMIT").unwrap();
+    let held = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'pg_oncall pump' AND wait_event = 'PgSleep'";
+    until("the workers are held up", || number(&mut ward.client, held) == 1);
+    let mut holder = ward.cluster.client().unwrap();
+    holder.batch_execute("BEGIN; SELECT FROM oncall.incident_work FOR UPDATE").unwrap();
+    ward.client.batch_execute("INSERT INTO ward.go DEFAULT VALUES").unwrap();
+    // Neither can be written, nor at the next try.
+    until("it was tried twice", || ward.cluster.log().matches("lock timeout").count() >= 4);
+    holder.batch_execute("COMMIT").unwrap();
+
+    let cursed = ward.until_handled("cursed");
+    assert_eq!(ward.work(&cursed).0, "done", "the second try was better");
+    let diverged = ward.until_handled("diverged");
+    let (state, why) = ward.work(&diverged);
+    assert!(state == "given_up" && why.contains("was a chat when the incident was begun"), "{state}: {why}");
+    let attempts = "SELECT jsonb_object_agg(incident_id, attempts) FROM oncall.incident_work";
+    let attempts: Value = ward.client.query_one(attempts, &[]).unwrap().get(0);
+    assert_eq!((&attempts[&ids[0]], &attempts[&ids[1]]), (&json!(2), &json!(1)), "given up is given up");
+    let log = ward.cluster.log();
+    assert!(log.contains("set back:") && log.contains("rolled back: the curse"), "{log}");
+    assert!(!log.contains("left a transaction open"), "{log}");
+}
+
+#[test]
 fn an_incident_that_ends_the_pump_is_given_up_after_three_attempts_and_paged_and_costs_the_others_nothing() {
     let mut ward = Ward::open(Options::default());
     ward.client

@@ -29,6 +29,9 @@ use crate::store::work::{self, Needs, Work};
 /// How often a piece of work is begun without getting any further. Then a person hears of it instead.
 const ATTEMPTS: i32 = 3;
 
+/// The pause after the database refused to take down what came of a conversation.
+const REFUSED: Duration = Duration::from_secs(1);
+
 /// The most incidents under treatment, whatever they wait for.
 const MOST: usize = 1000;
 
@@ -40,8 +43,8 @@ struct Desk {
     suspects: Suspects,
     /// How many are under treatment.
     busy: Rc<Cell<usize>>,
-    /// Those that ended without a word: the event loop dropped them for a bug.
-    fallen: Rc<RefCell<Vec<Work>>>,
+    /// What came of conversations, as far as it is not written down yet.
+    unwritten: Rc<RefCell<Vec<Ending>>>,
     /// Tells the desk that a seat is free.
     freed: UnboundedSender<()>,
 }
@@ -51,16 +54,14 @@ pub async fn run(reactor: Reactor) {
     let (freed, mut seats) = unbounded();
     let (suspects, in_hand) = Suspects::open();
     let desk =
-        Desk { reactor, targets: Targets::default(), suspects, busy: Rc::default(), fallen: Rc::default(), freed };
+        Desk { reactor, targets: Targets::default(), suspects, busy: Rc::default(), unwritten: Rc::default(), freed };
     // There is one pump a database, so what is running was another's, or this desk's before it fell.
     while let Err(error) = transaction(|| work::reclaim(in_hand.as_deref())) {
         pgrx::warning!("pg_oncall: the work of an earlier pump cannot be taken up yet: {error}");
         desk.reactor.sleep(Duration::from_secs(1)).await;
     }
     loop {
-        for work in desk.fallen.take() {
-            desk.set_back(&work, "its conversation left a transaction open and was ended");
-        }
+        desk.write_what_is_left();
         match transaction(|| desk.claim()) {
             Ok(claimed) => claimed.into_iter().for_each(|work| desk.begin(work)),
             // A lock that somebody holds: at the next look, and not at once.
@@ -130,34 +131,93 @@ impl Desk {
 
     /// Try it again a little later, or give it up.
     fn set_back(&self, work: &Work, reason: &str) {
-        if work.attempts >= ATTEMPTS {
-            return self.give_up(work, reason);
-        }
-        let reason = redact(reason);
-        pgrx::log!("pg_oncall: {}: set back: {}", work.incident, reason.as_str());
-        let delay_s = f64::from(work.attempts);
-        if let Err(error) = transaction(|| work::retry(work.id, delay_s, reason.as_str())) {
-            // It stays as running, and this desk tries again at its next look.
-            pgrx::log!("pg_oncall: {}: {error}", work.incident);
-            return self.fallen.borrow_mut().push(work.clone());
-        }
-        // Nothing else wakes the desk when it is due: no commit, no seat that becomes free.
-        let (reactor, freed) = (self.reactor.clone(), self.freed.clone());
-        let due = async move {
-            reactor.sleep(Duration::from_secs_f64(delay_s)).await;
-            let _ = freed.unbounded_send(());
-        };
-        self.reactor.spawn(format!("{} (to be tried again)", work.incident), due.boxed_local());
+        self.write_down(Ending::in_vain(work.clone(), reason));
     }
 
     /// Nobody tries again: a person hears of it.
     fn give_up(&self, work: &Work, reason: &str) {
-        let reason = redact(reason);
-        pgrx::warning!("pg_oncall: {} is given up: {}", work.incident, reason.as_str());
-        if let Err(error) = transaction(|| conversation::give_up(work, reason.as_str())) {
-            pgrx::log!("pg_oncall: {}: {error}", work.incident);
-            self.fallen.borrow_mut().push(work.clone());
+        self.write_down(Ending::given_up(work.clone(), reason));
+    }
+
+    /// Write it down; whether the database let us. What it refused, for a lock perhaps, is tried again a little later.
+    fn write_down(&self, ending: Ending) -> bool {
+        let work = ending.work();
+        let (written, pause) = match transaction(|| ending.write()) {
+            Ok(()) => (true, ending.due()),
+            Err(error) => {
+                pgrx::log!("pg_oncall: {}: what came of it cannot be written down yet: {error}", work.incident);
+                (false, Some(REFUSED))
+            }
+        };
+        if let Some(pause) = pause {
+            // Nothing else wakes the desk then: no commit, no seat that becomes free.
+            let (reactor, freed) = (self.reactor.clone(), self.freed.clone());
+            let wake = async move {
+                reactor.sleep(pause).await;
+                let _ = freed.unbounded_send(());
+            };
+            self.reactor.spawn(format!("{} (to be tried again)", work.incident), wake.boxed_local());
         }
+        if !written {
+            self.unwritten.borrow_mut().push(ending);
+        }
+        written
+    }
+
+    /// Write down what is left of that, up to the first that is refused again: that one has cost everybody a lock timeout,
+    /// and is the last one next time.
+    fn write_what_is_left(&self) {
+        let mut left = self.unwritten.take().into_iter();
+        while left.next().is_some_and(|ending| self.write_down(ending)) {}
+        self.unwritten.borrow_mut().splice(0..0, left);
+    }
+}
+
+/// What came of a conversation that did not come to its own end.
+enum Ending {
+    /// It is tried again a little later.
+    SetBack { work: Work, reason: String },
+    /// Nobody tries again: a person hears of it.
+    GivenUp { work: Work, reason: String },
+}
+
+impl Ending {
+    fn work(&self) -> &Work {
+        let (Self::SetBack { work, .. } | Self::GivenUp { work, .. }) = self;
+        work
+    }
+
+    /// When it is tried again.
+    fn due(&self) -> Option<Duration> {
+        match self {
+            Self::SetBack { work, .. } => Some(Duration::from_secs(u64::from(work.attempts.unsigned_abs()))),
+            Self::GivenUp { .. } => None,
+        }
+    }
+
+    fn write(&self) -> store::Result<()> {
+        match self {
+            Self::SetBack { work, reason } => {
+                work::retry(work.id, self.due().unwrap_or_default().as_secs_f64(), reason)
+            }
+            Self::GivenUp { work, reason } => conversation::give_up(work, reason),
+        }
+    }
+
+    /// Of one that failed: it is tried again, until it was tried often enough.
+    fn in_vain(work: Work, reason: &str) -> Self {
+        if work.attempts >= ATTEMPTS {
+            return Self::given_up(work, reason);
+        }
+        let reason = redact(reason).as_str().to_owned();
+        pgrx::log!("pg_oncall: {}: set back: {reason}", work.incident);
+        Self::SetBack { work, reason }
+    }
+
+    fn given_up(work: Work, reason: &str) -> Self {
+        let reason = redact(reason).as_str().to_owned();
+        pgrx::warning!("pg_oncall: {} is given up: {reason}", work.incident);
+        Self::GivenUp { work, reason }
     }
 }
 
@@ -171,7 +231,10 @@ struct Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         self.desk.busy.set(self.desk.busy.get() - 1);
-        self.desk.fallen.borrow_mut().extend(self.work.take());
+        let dropped = self.work.take();
+        let dropped =
+            dropped.map(|work| Ending::in_vain(work, "its conversation left a transaction open and was ended"));
+        self.desk.unwritten.borrow_mut().extend(dropped);
         // A seat is free, or somebody has fallen from it: the desk looks again.
         let _ = self.desk.freed.unbounded_send(());
     }
