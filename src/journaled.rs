@@ -41,6 +41,11 @@ pub fn retrieve_request(alert: &Alert, weights: Weights, with_pod: bool) -> Valu
     })
 }
 
+/// How the two cosines were weighed in a retrieval that was asked for so.
+pub fn weights_of(request: &Value) -> Option<Weights> {
+    serde_json::from_value(request["weights"].clone()).ok()
+}
+
 /// What was asked of the chat model.
 pub fn chat_request(request: &ChatRequest) -> Value {
     json!({ "purpose": request.purpose, "prompt": request.prompt, "max_tokens": request.max_tokens })

@@ -132,6 +132,16 @@ impl Ward {
         (row.get(0), row.get(1))
     }
 
+    fn pump(&mut self) -> i64 {
+        let mut pump = 0;
+        until("there is a pump", || {
+            let sql = "SELECT coalesce(max(pid), 0)::bigint FROM oncall.worker_status() WHERE kind = 'pump'";
+            pump = number(&mut self.client, sql);
+            pump != 0
+        });
+        pump
+    }
+
     fn pushes(&mut self) -> i64 {
         number(&mut self.client, "SELECT count(*) FROM ward.push")
     }
@@ -310,6 +320,26 @@ fn an_incident_that_cannot_be_treated_is_given_up_and_paged_and_costs_the_others
     let restarted = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'pg_oncall pump'
                      AND backend_start > (SELECT min(created_at) FROM oncall.incident_audit)";
     assert_eq!(number(&mut ward.client, restarted), 0, "it is still the same pump");
+}
+
+#[test]
+fn a_policy_that_was_changed_while_an_incident_waited_does_not_turn_its_journal_against_it() {
+    let pod = StubPod::start(Behaviour::Ok);
+    let mut ward = Ward::open(with_pod(&pod));
+    let pump = ward.pump();
+    pod.hold();
+    ward.hand_in(&alert("QueueBehind", "db-1"));
+    until("the triage is asked", || pod.held() == 1);
+    // What was retrieved for it stands in the journal. The next pump finds other weights, and a model that answers.
+    let other =
+        "INSERT INTO oncall.router_policy (confidence_threshold, builtin_weight, pod_weight) VALUES (0.5, 0.4, 0.6)";
+    ward.client.batch_execute(other).unwrap();
+    ward.client.batch_execute(&format!("SELECT pg_terminate_backend({pump})")).unwrap();
+    pod.let_go();
+    let incident = ward.until_handled("db-1");
+    let (state, why) = ward.work(&incident);
+    assert_eq!((state.as_str(), ward.pushes()), ("done", 1), "{why}");
+    assert_ne!(ward.pump(), pump);
 }
 
 #[test]

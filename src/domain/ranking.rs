@@ -3,11 +3,13 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Deserialize;
+
 use crate::ids::RunbookId;
 use crate::retrieval::FoundBy;
 
 /// How the two cosines are weighed against each other.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Deserialize)]
 pub struct Weights {
     /// Of the builtin embedder.
     pub builtin: f64,

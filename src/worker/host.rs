@@ -225,7 +225,10 @@ impl Host for WorkerHost {
     }
 
     async fn retrieve(&self, alert: &Alert, query: &Redacted, pod: Option<Vector>) -> Retrieval {
-        let weights = journaled::weights(&must(transaction(policies::all)), alert);
+        // A policy that was changed since says nothing about what was retrieved then.
+        let known = self.conversation.replay.asked(&self.agent, self.step.get() + 1);
+        let known = known.and_then(|request| journaled::weights_of(&request));
+        let weights = known.unwrap_or_else(|| journaled::weights(&must(transaction(policies::all)), alert));
         let request = journaled::retrieve_request(alert, weights, pod.is_some());
         let vector = builtin::embed(query.as_str());
         let retrieval: Retrieval = self.in_database("retrieve", request, || {

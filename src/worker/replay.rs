@@ -44,6 +44,11 @@ impl Replay {
         Self(RefCell::new(steps.into_iter().map(|step| ((step.agent.clone(), step.step_no), step)).collect()))
     }
 
+    /// What was asked at (agent, step), where the journal knows: for a caller who would have to look up how to ask.
+    pub fn asked(&self, agent: &str, step: i32) -> Option<Value> {
+        self.0.borrow().get(&(agent.to_owned(), step)).map(|written| written.request.clone())
+    }
+
     /// What the journal holds under (agent, step), if it is this call. Each entry answers once.
     pub fn recall(&self, agent: &str, step: i32, kind: &str, request: &Value) -> Result<Recalled, Divergence> {
         let Some(written) = self.0.borrow_mut().remove(&(agent.to_owned(), step)) else { return Ok(Recalled::New) };
