@@ -5,6 +5,8 @@ mod common;
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use common::{GUARD, bare, handle, journal, load_runbooks, number, pool_alert, until};
@@ -320,6 +322,73 @@ fn an_incident_that_cannot_be_treated_is_given_up_and_paged_and_costs_the_others
     let restarted = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'pg_oncall pump'
                      AND backend_start > (SELECT min(created_at) FROM oncall.incident_audit)";
     assert_eq!(number(&mut ward.client, restarted), 0, "it is still the same pump");
+}
+
+/// With a library that makes a call fail where `name` and `value` say, so that Rust panics there.
+#[cfg(target_os = "linux")]
+fn with_fault(options: Options, library: &Path, name: &str, value: &str) -> Options {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/doctor/fault.c");
+    let built = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(library).arg(source).status().unwrap();
+    assert!(built.success(), "cc cannot build the library");
+    options.environment("LD_PRELOAD", &library.display().to_string()).environment(name, value)
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_panic_in_an_agent_or_a_branch_of_it_costs_that_incident_only() {
+    let library = std::env::temp_dir().join(format!("oncall-fault-{}-agent.so", std::process::id()));
+    for by_inbox in [false, true] {
+        let pod = StubPod::start(Behaviour::Ok);
+        let options = with_pod(&pod).set("oncall.poll_interval", "1h");
+        let mut ward = Ward::open(with_fault(options, &library, "ONCALL_FAULT_WORK", "2"));
+        let pump = ward.pump();
+        let instances = ["first", "cursed", "last"];
+        for (before, instance) in instances.into_iter().enumerate() {
+            let alert = alert("QueueBehind", instance);
+            // By a call it is triaged there, and the first thing that a worker does is a branch's; by the inbox it is
+            // the triage.
+            if by_inbox {
+                ward.hand_in(&alert)
+            } else {
+                drop(handle(&mut ward.client, &alert))
+            }
+            // They are numbered in this order.
+            let queued = "SELECT count(*) FROM oncall.incident_work";
+            until("it is queued", || number(&mut ward.client, queued) == before as i64 + 1);
+        }
+        for (instance, state) in instances.into_iter().zip(["done", "given_up", "done"]) {
+            let incident = ward.until_handled(instance);
+            let (was, why) = ward.work(&incident);
+            assert_eq!(was, state, "{instance}: {why}");
+            let (kind, panicked) = if state == "done" { ("notice", false) } else { ("escalation", true) };
+            assert_eq!(why.contains("Result::unwrap()"), panicked, "{instance}: {why}");
+            let pages = ward.pages(&incident);
+            assert_eq!((pages.len(), &pages[0]["kind"]), (1, &json!(kind)), "{instance}: {pages:#?}");
+        }
+        let attempts = "SELECT max(attempts)::bigint FROM oncall.incident_work";
+        assert_eq!(number(&mut ward.client, attempts), 3);
+        assert_eq!((ward.pump(), ward.pushes()), (pump, 2), "it is still the same pump");
+    }
+    fs::remove_file(library).unwrap();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_panic_on_a_helper_thread_costs_one_answer_and_the_next_incident_has_its_model() {
+    let library = std::env::temp_dir().join(format!("oncall-fault-{}-helper.so", std::process::id()));
+    let pod = StubPod::start(Behaviour::Ok);
+    let mut ward = Ward::open(with_fault(with_pod(&pod), &library, "ONCALL_FAULT_PORT", &pod.port().to_string()));
+    let pump = ward.pump();
+    ward.hand_in(&alert("QueueBehind", "first"));
+    let first = ward.until_handled("first");
+    assert_eq!(first["routing_decision"], "escalate", "{first:#}");
+    let page = ward.pages(&first).remove(0);
+    assert!(page["evidence"].to_string().contains("its work panicked"), "{page:#}");
+    ward.hand_in(&alert("QueueBehind", "second"));
+    let second = ward.until_handled("second");
+    assert_eq!((&second["triage"]["by"], &second["routing_decision"]), (&json!("stub"), &json!("autonomous")));
+    assert_eq!((ward.pump(), ward.pushes()), (pump, 1), "it is still the same pump");
+    fs::remove_file(library).unwrap();
 }
 
 #[test]
