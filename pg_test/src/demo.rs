@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use crate::cluster::Options;
 use crate::error::{Doing, Result};
 use crate::lab::{DATABASE, Site};
-use crate::place::Place;
+use crate::place::{Account, Place};
 use crate::process::{capture, on_path, step};
 use crate::setup::{self, Server, Tree};
 
@@ -72,7 +72,7 @@ fn stop_old(tree: &Tree) -> Result<bool> {
     let data = dir.join("data");
     if is_running(&data) {
         step("Stopping the server of the last demo");
-        let mut pg_ctl = tree.place.account.command(tree.bindir().join("pg_ctl"));
+        let mut pg_ctl = Account::owning(&data)?.command(tree.bindir().join("pg_ctl"));
         capture(pg_ctl.arg("stop").args(["-w", "-m", "fast", "-D"]).arg(&data))?;
     }
     // Only what looks like ours is removed, whatever the record says.

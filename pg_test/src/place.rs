@@ -44,6 +44,15 @@ impl Account {
         Err(Error::SetUp("Postgres refuses to run as root, and there is neither a user postgres nor nobody.".into()))
     }
 
+    /// Whose a file or directory is: nobody else can stop the server whose data lie there.
+    pub fn owning(path: &Path) -> Result<Self> {
+        if !is_root()? {
+            return Ok(Self::Ours);
+        }
+        let found = fs::metadata(path).doing(|| format!("look at {}", path.display()))?;
+        Ok(Self::Other { uid: found.uid(), gid: found.gid() })
+    }
+
     /// A command that this account will run, with nothing of our environment but the path and the locale.
     ///
     /// A server started with `RUST_BACKTRACE` set would put a backtrace into the detail of every error.

@@ -35,6 +35,8 @@ pub fn prepare() -> Result<Tree> {
     let place = Place::find()?;
     let _lock = lock(&place)?;
     let server = prepare_tools(&place)?;
+    // The packages bring the account `postgres`, as which root runs the server from now on.
+    let place = Place::find()?;
     let tree = Tree::prepare(&place, &server)?;
     pgvector::install_missing(&tree)?;
     extension::build_and_install(&tree)?;

@@ -14,7 +14,7 @@ use std::time::UNIX_EPOCH;
 
 use super::{Server, names};
 use crate::error::{Doing, Result};
-use crate::place::{Place, Scratch, make_dir};
+use crate::place::{Account, Place, Scratch, make_dir};
 use crate::process::{capture, install, step};
 
 /// The tree, and where it came from.
@@ -91,11 +91,15 @@ impl Tree {
 
     /// A data directory as `initdb` leaves it, to be copied: that is five times as fast as to make one.
     pub fn template(&self) -> Result<PathBuf> {
-        let template = self.root.join("template");
+        let account = &self.place.account;
+        // A server does not start from data that belong to another: root's was nobody's until there was a postgres.
+        let template = self.root.join(match account {
+            Account::Ours => "template".to_owned(),
+            Account::Other { uid, .. } => format!("template-of-{uid}"),
+        });
         if template.exists() {
             return Ok(template);
         }
-        let account = &self.place.account;
         let scratch = Scratch::new(account)?;
         let fresh = scratch.path().join("data");
         let mut initdb = account.command(self.bindir().join("initdb"));
