@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Server, names, tools};
+use super::server::{MAJORS, Server};
+use super::{names, tools};
 use crate::error::{Error, Result};
 use crate::place::{Place, is_root};
 use crate::process::{on_path, run, step, succeeds};
@@ -13,13 +14,16 @@ use crate::process::{on_path, run, step, succeeds};
 /// Installing Debian's server would also create a cluster `main` and start it, and the daemons that the tests start
 /// for themselves would be started as services, now and at each boot. Nobody asked us for that: all of it is switched
 /// off while we install, and the switches are taken away again. A `policy-rc.d` that is there already stays as it is.
+/// What dpkg says of its hundreds of packages is shown only where it fails. On a machine that has just been started
+/// the daily upgrade may be under way: we wait for it.
 const INSTALL: &str = r#"
 set -e
 dir=/etc/postgresql-common/createcluster.d
 policy=/usr/sbin/policy-rc.d
 [ -d $dir ] || made=yes
 [ -e $policy ] || ours=yes
-trap 'rm -f $dir/pg_oncall.conf
+log=$(mktemp)
+trap 'rm -f $dir/pg_oncall.conf $log
       [ -z "$made" ] || rmdir --ignore-fail-on-non-empty $dir
       [ -z "$ours" ] || rm -f $policy' EXIT
 mkdir -p $dir
@@ -27,7 +31,7 @@ echo "create_main_cluster = off" > $dir/pg_oncall.conf
 [ -z "$ours" ] || { echo "exit 101" | sed "1i #!/bin/sh" > $policy; chmod 755 $policy; }
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
-apt-get install -y -qq --no-install-recommends "$@"
+apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=600 "$@" > $log 2>&1 || { cat $log >&2; exit 1; }
 for package in "$@"; do
     case $package in
         pgbouncer | prometheus | prometheus-*) update-rc.d "$package" disable > /dev/null ;;
@@ -50,8 +54,8 @@ pub fn install_missing(place: &Place) -> Result<Server> {
     if missing.is_empty() {
         return before.ok_or_else(|| unusable("no pg_config was found"));
     }
-    let why: Vec<String> = missing.iter().map(|(package, why)| format!("    {package:26} {why}")).collect();
-    step(&format!("Installing packages that are missing:\n{}", why.join("\n")));
+    let why: Vec<String> = missing.iter().map(|(package, why)| format!("    {package:28} {why}")).collect();
+    step(&format!("Installing packages that are missing, and what they need:\n{}", why.join("\n")));
     install(&missing.iter().map(|(package, _)| package.as_str()).collect::<Vec<_>>())?;
     Server::find()
         .filter(|server| server.has_headers() && server.has_programs())
@@ -64,6 +68,17 @@ pub fn install(packages: &[&str]) -> Result<()> {
     if !on_path("apt-get") {
         return Err(Error::SetUp(format!("There is no apt-get here; {by_hand}")));
     }
+    let Some(mut command) = as_root(INSTALL)? else {
+        return Err(Error::SetUp(format!(
+            "Packages are missing, and this is neither root nor is there sudo; {by_hand}"
+        )));
+    };
+    run(command.arg("sh").args(packages))
+        .map_err(|_| Error::SetUp(format!("apt-get could not install the packages (see above); {by_hand}")))
+}
+
+/// A shell script to be run as root, by ourselves or by sudo; none where there is no sudo.
+fn as_root(script: &str) -> Result<Option<Command>> {
     let mut command = if is_root()? {
         Command::new("/bin/sh")
     } else if on_path("sudo") {
@@ -71,12 +86,10 @@ pub fn install(packages: &[&str]) -> Result<()> {
         sudo.arg("/bin/sh");
         sudo
     } else {
-        return Err(Error::SetUp(format!(
-            "Packages are missing, and this is neither root nor is there sudo; {by_hand}"
-        )));
+        return Ok(None);
     };
-    let outcome = run(command.args(["-c", INSTALL, "sh"]).args(packages));
-    outcome.map_err(|_| Error::SetUp(format!("apt-get could not install the packages (see above); {by_hand}")))
+    command.args(["-c", script]);
+    Ok(Some(command))
 }
 
 /// The packages that are missing, each with what it is for.
@@ -87,7 +100,7 @@ fn missing(place: &Place, server: Option<&Server>) -> Vec<(String, &'static str)
             missing.push((package.to_owned(), why));
         }
     };
-    let major = server.map_or(15, |server| server.major);
+    let major = server.map_or_else(offered_major, |server| server.major);
     let contrib = server.is_none_or(|server| {
         server.bindir.join("pgbench").exists() && server.sharedir.join("extension/dblink.control").exists()
     });
@@ -107,6 +120,34 @@ fn missing(place: &Place, server: Option<&Server>) -> Vec<(String, &'static str)
         need(daemon(program).is_some(), program, why);
     }
     missing
+}
+
+/// The first major that we have a feature for and this distribution has a package of: Debian 12 has 15, Debian 13 has 17.
+fn offered_major() -> u32 {
+    fetch_lists();
+    MAJORS.into_iter().find(|major| is_offered(&format!("postgresql-{major}"))).unwrap_or(MAJORS[0])
+}
+
+/// Whether this distribution has a package of that name.
+pub fn offers(package: &str) -> bool {
+    fetch_lists();
+    is_offered(package)
+}
+
+fn is_offered(package: &str) -> bool {
+    on_path("apt-cache") && succeeds(Command::new("apt-cache").args(["show", package]))
+}
+
+/// The image of a container comes without lists of packages: fetches them then, so that what is offered can be asked.
+fn fetch_lists() {
+    let there = names(Path::new("/var/lib/apt/lists")).iter().any(|name| name.contains("_Packages"));
+    if there || !on_path("apt-get") {
+        return;
+    }
+    // Where it fails nothing is offered; the installation tries again, and says what is wrong.
+    if let Ok(Some(mut update)) = as_root("apt-get update -qq") {
+        let _ = run(&mut update);
+    }
 }
 
 /// Where a daemon's program is: `/usr/sbin` need not be on a person's path.

@@ -10,7 +10,7 @@ use std::process::Command;
 use super::{Tree, names, packages};
 use crate::error::{Doing, Error, Result};
 use crate::place::make_dir;
-use crate::process::{capture, on_path, step, succeeds};
+use crate::process::{capture, step};
 
 /// The Debian release whose source package builds against Postgres 15 to 18.
 const SUITE: &str = "trixie";
@@ -24,7 +24,7 @@ pub fn install_missing(tree: &Tree) -> Result<()> {
         return Ok(());
     }
     let package = format!("postgresql-{}-pgvector", tree.server.major);
-    if on_path("apt-cache") && succeeds(Command::new("apt-cache").args(["show", &package])) {
+    if packages::offers(&package) {
         step(&format!("Installing {package}"));
         packages::install(&[&package])?;
         return Tree::prepare(&tree.place, &tree.server).map(drop);

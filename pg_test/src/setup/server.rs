@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::process::capture;
 
 /// The majors that the extension has a feature for, in the order in which we look.
-const MAJORS: [u32; 4] = [15, 16, 17, 18];
+pub const MAJORS: [u32; 4] = [15, 16, 17, 18];
 
 /// An installed Postgres, as its `pg_config` tells it.
 #[derive(Debug, Clone)]
