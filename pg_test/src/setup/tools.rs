@@ -33,6 +33,10 @@ pub fn install_cargo_pgrx(place: &Place) -> Result<()> {
     // Unoptimised, it is built in a third of the time, and packages this extension as quickly.
     install.args(["install", "--debug", "--locked", "cargo-pgrx", "--version", &version, "--root"]).arg(place.tools());
     install.env("CARGO_PROFILE_DEV_DEBUG", "0");
+    // Cargo would else advise to put the directory onto the path.
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths(std::env::split_paths(&path).chain([place.tools().join("bin")]));
+    install.env("PATH", path.map_err(|error| Error::SetUp(error.to_string()))?);
     run(&mut install)
 }
 
