@@ -103,7 +103,7 @@ impl Site {
     pub fn pool(&self, size: u32) -> Result<PgBouncer> {
         let bouncer = PgBouncer::start(&self.cluster, DATABASE, size)?;
         let mut sql = format!(
-            "CREATE EXTENSION dblink;
+            "CREATE EXTENSION dblink SCHEMA public;
              CREATE SERVER pgbouncer FOREIGN DATA WRAPPER dblink_fdw
                  OPTIONS (host '127.0.0.1', port '{}', dbname 'pgbouncer');
              CREATE ROLE {MONITOR} LOGIN IN ROLE pg_monitor, oncall_observer;",
