@@ -1,7 +1,7 @@
 //! Everything around the extension that is not the extension: set-up, private clusters, the demo, the tests.
 //!
-//! Plain Rust without pgrx, so that it compiles where nothing but a Rust toolchain is installed; [`setup`] then
-//! installs what is missing. Tests begin with [`Cluster::start`].
+//! Plain Rust without pgrx, so that it compiles where nothing but a Rust toolchain and a C compiler is installed;
+//! [`setup`] then installs what is missing. Tests begin with [`Cluster::start`].
 
 pub mod bench;
 pub mod cluster;

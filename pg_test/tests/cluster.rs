@@ -1,5 +1,6 @@
 //! The private servers that all other tests stand on.
 
+use pg_test::place::{Account, is_root};
 use pg_test::{Cluster, Error, Options, Result};
 
 /// These tests are about the servers: no extension is loaded.
@@ -13,6 +14,20 @@ fn two_servers_at_once_do_not_see_each_other() -> Result<()> {
     one.client()?.batch_execute("CREATE TABLE only_here ()")?;
     let seen = two.psql("SELECT to_regclass('only_here') IS NULL AS absent")?;
     assert!(seen.contains(" t\n"), "{seen}");
+    Ok(())
+}
+
+/// Root's servers are nobody's until there is a postgres. A person has one account only, and starts two servers as that.
+#[test]
+fn a_server_starts_whoever_made_the_data_of_the_one_before() -> Result<()> {
+    let first = Cluster::start(&plain())?;
+    let mut tree = first.tree().clone();
+    if is_root()? {
+        tree.place.account = Account::Other { uid: 65534, gid: 65534 };
+    }
+    let second = Cluster::start_in(&tree, &plain())?;
+    assert_eq!(Account::owning(&second.dir().join("data"))?, tree.place.account);
+    assert_eq!(Account::owning(&first.dir().join("data"))?, first.tree().place.account);
     Ok(())
 }
 
