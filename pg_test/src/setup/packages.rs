@@ -116,6 +116,7 @@ fn missing(place: &Place, server: Option<&Server>) -> Vec<(String, &'static str)
         need(on_path("pkg-config"), "pkg-config", "finds OpenSSL when cargo-pgrx is built");
         need(has_openssl_headers(), "libssl-dev", "OpenSSL's headers, for cargo-pgrx");
     }
+    need(has_venv(), "python3-venv", "a real model server for the tests, llama.cpp, comes as Python wheels");
     for (program, why) in DAEMONS {
         need(daemon(program).is_some(), program, why);
     }
@@ -170,6 +171,11 @@ fn has_libclang() -> bool {
         let builtin = names(&lib.join("clang"));
         has_library(&lib) && builtin.iter().any(|v| lib.join("clang").join(v).join("include/stddef.h").exists())
     }) || (has_library(Path::new("/usr/lib64")) && on_path("clang"))
+}
+
+/// Debian's Python has neither pip nor what makes environments of its own; it has both with `ensurepip`.
+fn has_venv() -> bool {
+    succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"]))
 }
 
 fn has_openssl_headers() -> bool {
