@@ -132,6 +132,10 @@ fn a_reload_sends_the_pumps_away_and_brings_them_back() {
 fn a_terminated_pump_is_replaced_and_a_cancel_disturbs_none() {
     let (cluster, mut client) = set_up(&Options::default().workers());
     let before = pump(&mut client, "postgres");
+    // A cancel that meets one of its first statements ends that statement, as it should.
+    let waits =
+        "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'pg_oncall pump' AND wait_event = 'Extension'";
+    until("the pump waits", || number(&mut client, waits) == 1);
     client.execute("SELECT pg_cancel_backend($1)", &[&before]).unwrap();
     client.execute("SELECT pg_terminate_backend($1)", &[&before]).unwrap();
     let terminated = Instant::now();
