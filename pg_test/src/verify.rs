@@ -1,6 +1,7 @@
 //! `cargo verify`: every check and test, in order, with a table of what took how long.
 
 mod features;
+mod files;
 mod regress;
 
 use std::time::Instant;
@@ -8,7 +9,7 @@ use std::time::Instant;
 use crate::error::{Error, Result};
 use crate::place::Place;
 use crate::process::{cargo, run as run_command, step, succeeds};
-use crate::setup::{self, PREPARED, Server, Tree};
+use crate::setup::{self, Server};
 
 /// Runs the stages until one fails.
 pub fn run() -> Result<()> {
@@ -35,7 +36,7 @@ fn all(stages: &mut Stages) -> Result<()> {
     })?;
     let tree = stages.run("build and install", setup::prepare)?;
     stages.run("SQL regression tests", || regress::run(&tree))?;
-    stages.run("end-to-end tests", || end_to_end(&tree))?;
+    stages.run("end-to-end tests", || files::run(&tree))?;
     stages.run("features pg15 to pg18", || features::check(&place, &server))
 }
 
@@ -54,10 +55,6 @@ fn clippy(place: &Place, server: &Server) -> Result<()> {
     let mut clippy = cargo(place);
     clippy.args(["clippy", "--workspace", "--all-targets", "--no-default-features", "--features", &features]);
     run_command(clippy.args(["--", "-D", "warnings"]))
-}
-
-fn end_to_end(tree: &Tree) -> Result<()> {
-    run_command(cargo(&tree.place).args(["test", "-p", "pg_test"]).env(PREPARED, "1"))
 }
 
 /// What ran so far, and how long it took.

@@ -112,7 +112,7 @@ fn sql_stands_in_files_and_is_not_glued_together() {
         // Pgvector's schema, a type's length, a list of parameters, the schema of pg_stat_statements.
         let fills = code.matches(".replace(\"@").count() + code.matches("Statement::filled(").count();
         let known = match name.as_str() {
-            "src/store/mod.rs" | "src/store/catalogue.rs" | "src/store/journal.rs" | "src/store/measurements.rs" => 1,
+            "src/store/mod.rs" | "src/store/search.rs" | "src/store/journal.rs" | "src/store/measurements.rs" => 1,
             _ => 0,
         };
         assert_eq!(fills, known, "{name} fills a slot in SQL");
