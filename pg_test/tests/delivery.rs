@@ -585,6 +585,11 @@ fn what_is_not_allowed_is_never_contacted_by_whatever_way() {
 
     // The list got shorter since the rows were written: of the name's addresses none is left.
     configure(&mut client, "oncall.allowed_hosts", "localhost, 127.0.0.2");
+    until("the workers go by the new list", || {
+        let page = test_page(&mut client, "moved");
+        until("it was tried", || state(&mut client, page).2.is_some());
+        state(&mut client, page).0 == "waiting"
+    });
     let pages = ["trapped", "named"].map(|name| test_page(&mut client, name));
     until("both were tried", || pages.iter().all(|id| state(&mut client, *id).2.is_some()));
     for id in pages {

@@ -435,7 +435,8 @@ fn a_real_server_with_random_weights_does_no_harm_either() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("llama");
     let lab = Lab::prepare(&folder).unwrap_or_else(|e| panic!("the llama.cpp lab cannot be built: {e}"));
     let llama = Llama::start(&lab, Model::Chat { context: 16_384 }, None).unwrap();
-    let settings = PodSettings { timeouts: Timeouts::within(Duration::from_secs(60)), ..PodSettings::new(llama.url()) };
+    let settings =
+        PodSettings { timeouts: Timeouts::within(Duration::from_secs(300)), ..PodSettings::new(llama.url()) };
     // Its weights name any step that the schema lets through, with a confidence beyond belief: that escalates. So that
     // the agents which act are reached as well, every other incident has a good triage, and all else from this model.
     let pod = StubPod::start(Behaviour::Answer(Answerer::new(move |request| {
@@ -451,7 +452,7 @@ fn a_real_server_with_random_weights_does_no_harm_either() {
     })));
     let texts = texts();
     // A token of this model is a byte, and its context holds prompt and answer.
-    let more = [("oncall.prompt_tokens", "2500"), ("oncall.max_tokens", "4000"), ("oncall.request_timeout", "120s")];
+    let more = [("oncall.prompt_tokens", "2500"), ("oncall.max_tokens", "4000"), ("oncall.request_timeout", "6min")];
     let mut stage = Stage::set(&texts, &pod.url(), &more);
     stage.plant(&texts);
     let alerts: Vec<Value> = [0, 1, 33, 34, 66, 67].map(|number| Case(number).alert(&texts)).into();
