@@ -223,6 +223,7 @@ DECLARE
     chosen   jsonb := approve_step.parameters;
     plan     jsonb;
     rules    record;
+    moment   timestamptz;
 BEGIN
     PERFORM oncall_internal.check_operator('approve a step');
     incident := oncall_internal.lock_incident(approve_step.incident_id);
@@ -278,9 +279,10 @@ BEGIN
     END IF;
 
     SELECT * INTO rules FROM oncall_internal.approval_rules(incident.incident_id);
+    moment := clock_timestamp();
     IF live.state = 'proposed' THEN
         UPDATE oncall.approval AS p
-        SET decision = 'approved', decided_by = session_user, decided_at = clock_timestamp(), expires_at = clock_timestamp() + rules.approval_life,
+        SET decision = 'approved', decided_by = session_user, decided_at = moment, expires_at = moment + rules.approval_life,
             approvals_required = rules.approvals_required,
             state = CASE rules.approvals_required WHEN 1 THEN 'approved' ELSE 'awaiting_second' END
         WHERE p.approval_id = live.approval_id RETURNING * INTO live;
@@ -291,7 +293,7 @@ BEGIN
                   HINT = format('Another oncall_operator, before %s: SELECT * FROM oncall.approve_step(%L, %L)', live.expires_at, incident.incident_id, live.step_id);
     ELSE
         UPDATE oncall.approval AS p
-        SET second_by = session_user, second_at = clock_timestamp(), expires_at = clock_timestamp() + rules.approval_life, state = 'approved'
+        SET second_by = session_user, second_at = moment, expires_at = moment + rules.approval_life, state = 'approved'
         WHERE p.approval_id = live.approval_id RETURNING * INTO live;
     END IF;
     PERFORM oncall_internal.record_decision(live.approval_id);
