@@ -10,6 +10,7 @@
 use pgrx::prelude::*;
 
 mod api;
+mod authorities;
 mod backend;
 mod error;
 mod host;

@@ -8,6 +8,7 @@ use oncall_domain::host::{ChatAnswer, ChatRequest, ModelError};
 use oncall_model::egress::AllowedHosts;
 use oncall_model::{ApiKey, Dialect, Kind, Pod, PodSettings, Question, Timeouts};
 
+use crate::authorities;
 use crate::backend;
 use crate::secrets;
 use crate::settings;
@@ -19,6 +20,7 @@ struct Origin {
     model: String,
     prefixes: (String, String),
     key: Option<ApiKey>,
+    ca_pem: Option<Vec<u8>>,
     allowed: String,
     dialect: Dialect,
     timeout: Duration,
@@ -86,6 +88,7 @@ fn pod(kept: &'static std::thread::LocalKey<Kept>, url: String, model: String) -
         model,
         prefixes: settings::embedding_prefixes(),
         key: api_key()?,
+        ca_pem: authorities::now().map_err(unreachable)?,
         allowed: settings::allowed_hosts(),
         dialect: settings::dialect(),
         timeout: settings::request_timeout(),
@@ -100,6 +103,7 @@ fn pod(kept: &'static std::thread::LocalKey<Kept>, url: String, model: String) -
         chat_model: Some(origin.model.clone()),
         embedding_model: Some(origin.model.clone()),
         api_key: origin.key.clone(),
+        ca_pem: origin.ca_pem.clone(),
         dialect: origin.dialect,
         query_prefix: origin.prefixes.0.clone(),
         passage_prefix: origin.prefixes.1.clone(),

@@ -48,6 +48,7 @@ static EMBEDDING_MODEL: Text = Text::new(Some(c"builtin"));
 static QUERY_PREFIX: Text = Text::new(Some(c""));
 static PASSAGE_PREFIX: Text = Text::new(Some(c""));
 static API_KEY_FILE: Text = Text::new(Some(c""));
+static CA_FILE: Text = Text::new(Some(c""));
 static SECRET_DIRECTORY: Text = Text::new(Some(c""));
 static ALLOWED_HOSTS: Text = Text::new(Some(c"localhost, 127.0.0.0/8, ::1"));
 static STRUCTURED_DIALECT: GucSetting<DialectSetting> = GucSetting::<DialectSetting>::new(DialectSetting::JsonSchema);
@@ -124,6 +125,14 @@ pub fn define() {
         c"Mode 0600, owned by the server's user. The key itself never stands in a setting, a log or a view.",
         &API_KEY_FILE,
         GucContext::Suset,
+        GucFlags::SUPERUSER_ONLY,
+    );
+    text(
+        c"oncall.ca_file",
+        c"The file with the authorities that sign the certificates of model servers and sinks, in PEM; empty for the public ones.",
+        c"It is read at each call, so it can be renewed. The authorities of the machine do not count.",
+        &CA_FILE,
+        GucContext::Sighup,
         GucFlags::SUPERUSER_ONLY,
     );
     text(
@@ -313,6 +322,11 @@ pub fn embedding_prefixes() -> (String, String) {
 /// The file of the pod's key, when there is one.
 pub fn api_key_file() -> Option<String> {
     Some(text(&API_KEY_FILE)).filter(|file| !file.is_empty())
+}
+
+/// The file of the authorities that count, where they are not the public ones.
+pub fn ca_file() -> Option<String> {
+    Some(text(&CA_FILE)).filter(|file| !file.is_empty())
 }
 
 /// Where the secrets of sinks are; empty for nowhere.

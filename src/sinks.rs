@@ -1,11 +1,13 @@
 //! What a sink's row means: an address and a secret, checked when it is written and read again for each request.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use oncall_domain::delivery::{Format, Secret, SecretIs};
 use oncall_model::check_address;
 use oncall_model::egress::AllowedHosts;
 
+use crate::authorities;
 use crate::secrets;
 use crate::settings;
 
@@ -16,6 +18,8 @@ pub struct Surroundings {
     pub allowed: AllowedHosts,
     /// Where the secrets are; empty for nowhere.
     pub secret_directory: String,
+    /// The authorities that count, in PEM; none for the public ones.
+    pub ca_pem: Option<Arc<[u8]>>,
 }
 
 impl Surroundings {
@@ -23,7 +27,8 @@ impl Surroundings {
     pub fn now() -> Result<Self, String> {
         let allowed = AllowedHosts::parse(&settings::allowed_hosts())
             .map_err(|error| format!("oncall.allowed_hosts cannot be used: {error}"))?;
-        Ok(Self { allowed, secret_directory: settings::secret_directory() })
+        let ca_pem = authorities::now()?.map(Arc::from);
+        Ok(Self { allowed, secret_directory: settings::secret_directory(), ca_pem })
     }
 }
 

@@ -16,6 +16,7 @@ pub mod process;
 pub mod setup;
 pub mod stub_pod;
 pub mod stub_sink;
+pub mod tls_front;
 pub mod verify;
 
 pub use cluster::{Cluster, Options};

@@ -20,6 +20,7 @@ mod key;
 mod pod;
 mod retry;
 mod settings;
+mod tls;
 mod webhook;
 
 pub use chat::Question;
@@ -29,4 +30,5 @@ pub use key::{ApiKey, InvalidKey};
 pub use oncall_domain::host::{ChatAnswer, ModelError};
 pub use pod::{Pod, SetUpError};
 pub use settings::{PodSettings, Timeouts};
+pub use tls::InvalidAuthorities;
 pub use webhook::{InvalidAddress, Letter, Sent, Webhooks, check_address};

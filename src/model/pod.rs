@@ -6,7 +6,7 @@ use std::time::Instant;
 use oncall_domain::host::{ChatAnswer, ModelError};
 use serde_json::Value;
 use ureq::http::{HeaderValue, Uri};
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
+use ureq::tls::TlsConfig;
 
 use crate::agent;
 use crate::call::{Call, Line};
@@ -15,6 +15,7 @@ use crate::egress::{self, Refused};
 use crate::embedding::{self, Embeddings, Kind};
 use crate::fault;
 use crate::settings::PodSettings;
+use crate::tls::{self, InvalidAuthorities};
 
 /// Why settings make no pod. A host that is not allowed is none of these: that shows when it is called.
 #[derive(Debug, thiserror::Error)]
@@ -31,8 +32,8 @@ pub enum SetUpError {
     #[error(transparent)]
     Form(#[from] Refused),
     /// The authority's certificate cannot be read.
-    #[error("the certificate authority's PEM cannot be read: {0}")]
-    Certificate(String),
+    #[error(transparent)]
+    Certificate(#[from] InvalidAuthorities),
 }
 
 /// The most bytes of an answer for each embedded text: 8192 numbers of up to 32 characters.
@@ -74,10 +75,7 @@ impl Pod {
             value.set_sensitive(true);
             value
         });
-        let tls = match &settings.ca_pem {
-            None => TlsConfig::builder().build(),
-            Some(pem) => TlsConfig::builder().root_certs(authorities(pem)?).build(),
-        };
+        let tls = tls::config(settings.ca_pem.as_deref())?;
         let line = Arc::new(connect(&settings, &tls));
         Ok(Self { address: Arc::new(Address { settings, chat, embeddings, bearer, tls }), line })
     }
@@ -183,17 +181,4 @@ impl Pod {
 
 fn connect(settings: &PodSettings, tls: &TlsConfig) -> Line {
     Line::new(agent::connect(settings.allowed.clone(), settings.timeouts, tls.clone(), IDLE_CONNECTIONS))
-}
-
-fn authorities(pem: &[u8]) -> Result<RootCerts, SetUpError> {
-    let mut found: Vec<Certificate<'static>> = Vec::new();
-    for item in ureq::tls::parse_pem(pem) {
-        if let PemItem::Certificate(certificate) = item.map_err(|e| SetUpError::Certificate(e.to_string()))? {
-            found.push(certificate);
-        }
-    }
-    if found.is_empty() {
-        return Err(SetUpError::Certificate("it holds no certificate".to_owned()));
-    }
-    Ok(RootCerts::from(found))
 }

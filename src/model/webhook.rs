@@ -6,13 +6,13 @@ use jiff::Timestamp;
 use oncall_domain::redact::redact;
 use ureq::Agent;
 use ureq::http::{Uri, header};
-use ureq::tls::TlsConfig;
 
 use crate::agent;
 use crate::egress::{AllowedHosts, Guard, Refused};
 use crate::fault::{clip, message};
 use crate::retry::wait_for;
 use crate::settings::Timeouts;
+use crate::tls::{self, InvalidAuthorities};
 
 /// The most bytes of an answer that are read: nobody needs more than its first sentence.
 const MAX_ANSWER: u64 = 16 * 1024;
@@ -84,9 +84,15 @@ pub enum InvalidAddress {
 }
 
 impl Webhooks {
-    /// A client for the hosts of this list; `total` bounds each request, `idle` the connections that are kept.
-    pub fn new(allowed: AllowedHosts, total: Duration, idle: usize) -> Self {
-        Self(agent::connect(allowed, Timeouts::within(total), TlsConfig::builder().build(), idle))
+    /// A client for the hosts of this list; `total` bounds each request, `idle` the connections that are kept, `ca_pem` has
+    /// the authorities that count where they are not the public ones.
+    pub fn new(
+        allowed: AllowedHosts,
+        total: Duration,
+        idle: usize,
+        ca_pem: Option<&[u8]>,
+    ) -> Result<Self, InvalidAuthorities> {
+        Ok(Self(agent::connect(allowed, Timeouts::within(total), tls::config(ca_pem)?, idle)))
     }
 
     /// Send a letter. Blocks until there is an answer, or the time is over.

@@ -197,7 +197,8 @@ impl Postman {
         if let Some(client) = self.client.as_ref().filter(same) {
             return Ok((client.webhooks.clone(), surroundings));
         }
-        let webhooks = Webhooks::new(surroundings.allowed.clone(), timeout, AT_ONCE);
+        let (allowed, ca_pem) = (surroundings.allowed.clone(), surroundings.ca_pem.as_deref());
+        let webhooks = Webhooks::new(allowed, timeout, AT_ONCE, ca_pem).map_err(|error| error.to_string())?;
         self.client = Some(Client { surroundings: surroundings.clone(), timeout, webhooks: webhooks.clone() });
         Ok((webhooks, surroundings))
     }
