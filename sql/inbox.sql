@@ -8,6 +8,7 @@ CREATE TABLE oncall.alert_inbox (
     received_by  name NOT NULL DEFAULT session_user,
     state        text NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'done', 'malformed', 'given_up')),
     attempts     integer NOT NULL DEFAULT 0,
+    begun_at     timestamptz,
     error        text,
     incident_ids text[],
     done_at      timestamptz,
@@ -25,6 +26,7 @@ COMMENT ON COLUMN oncall.alert_inbox.payload IS 'As its sender posted it, in any
 COMMENT ON COLUMN oncall.alert_inbox.received_by IS 'The user that handed it in';
 COMMENT ON COLUMN oncall.alert_inbox.state IS 'waiting; done: it belongs to incident_ids; malformed: it cannot be read; given_up: it failed, or ended the worker, three times';
 COMMENT ON COLUMN oncall.alert_inbox.attempts IS 'How often it was tried: counted before each try, so that what ends the worker is noticed';
+COMMENT ON COLUMN oncall.alert_inbox.begun_at IS 'When a worker began with it, at the last try';
 COMMENT ON COLUMN oncall.alert_inbox.error IS 'Why it is malformed or was given up, secrets redacted';
 COMMENT ON COLUMN oncall.alert_inbox.incident_ids IS 'The incidents that its alerts opened, joined or closed, in the order of the payload; for one that could not be read, the incident that says so';
 

@@ -14,7 +14,7 @@ use super::treatment;
 /// A desk: its name, and its loop.
 type Desk = (&'static str, fn(Reactor) -> LocalBoxFuture<'static, ()>);
 
-/// Every desk. A new one is a line here.
+/// Every desk. A new one is a line here. A wake-up reaches them in this order: first of all alerts come in.
 const DESKS: &[Desk] = &[
     ("intake", |reactor| Box::pin(intake::run(reactor))),
     ("treatment", |reactor| Box::pin(treatment::run(reactor))),

@@ -24,10 +24,12 @@ use crate::settings;
 /// How many of the things at work are shown by name.
 const SHOWN: usize = 5;
 
-/// What the desks hold of the event loop. Each clone remembers by itself which wake-ups it has answered.
+/// What the desks hold of the event loop. Each clone remembers by itself which wake-ups it has answered, and an older one
+/// is woken before a younger one: the desk where alerts come in was the first.
 pub struct Reactor {
     core: Rc<Core>,
     answered: Cell<u64>,
+    age: u64,
 }
 
 struct Core {
@@ -48,23 +50,26 @@ struct Core {
 #[derive(Default)]
 struct Bell {
     rung: Cell<u64>,
-    waiting: RefCell<Vec<Waker>>,
+    /// Each with the age of who waits.
+    waiting: RefCell<Vec<(u64, Waker)>>,
 }
 
 impl Bell {
     fn ring(&self) {
         self.rung.set(self.rung.get() + 1);
-        self.waiting.take().into_iter().for_each(Waker::wake);
+        let mut waiting = self.waiting.take();
+        waiting.sort_by_key(|(age, _)| *age);
+        waiting.into_iter().for_each(|(_, waker)| waker.wake());
     }
 
     /// Ready once it has been rung after `since`.
-    fn poll(&self, since: u64, context: &Context<'_>) -> Poll<()> {
+    fn poll(&self, since: u64, age: u64, context: &Context<'_>) -> Poll<()> {
         if self.rung.get() != since {
             return Poll::Ready(());
         }
         let mut waiting = self.waiting.borrow_mut();
-        if !waiting.iter().any(|waker| waker.will_wake(context.waker())) {
-            waiting.push(context.waker().clone());
+        if !waiting.iter().any(|(_, waker)| waker.will_wake(context.waker())) {
+            waiting.push((age, context.waker().clone()));
         }
         Poll::Pending
     }
@@ -72,7 +77,7 @@ impl Bell {
 
 impl Clone for Reactor {
     fn clone(&self) -> Self {
-        Self { core: Rc::clone(&self.core), answered: Cell::new(self.answered.get()) }
+        Self { core: Rc::clone(&self.core), answered: Cell::new(self.answered.get()), age: self.core.next_id() }
     }
 }
 
@@ -122,7 +127,7 @@ impl Reactor {
     /// A wake-up that came since the last call of this clone counts: nothing is missed between a look and the wait.
     pub async fn woken(&self, at_most: Duration) {
         let mut timer = std::pin::pin!(self.timer(Instant::now() + at_most));
-        poll_fn(|context| match self.core.wakes.poll(self.answered.get(), context) {
+        poll_fn(|context| match self.core.wakes.poll(self.answered.get(), self.age, context) {
             Poll::Ready(()) => Poll::Ready(()),
             Poll::Pending => timer.as_mut().poll(context),
         })
@@ -134,7 +139,7 @@ impl Reactor {
     pub async fn worker_ended(&self) {
         let _counted = Counted::new(&self.core, "a command");
         let since = self.core.latch.rung.get();
-        poll_fn(|context| self.core.latch.poll(since, context)).await;
+        poll_fn(|context| self.core.latch.poll(since, self.age, context)).await;
     }
 
     /// Wait for `future`; meanwhile `oncall.worker_status()` says that somebody waits for this.
@@ -227,7 +232,7 @@ impl EventLoop {
             latch: Bell::default(),
             leaving: Cell::new(false),
         };
-        let reactor = Reactor { core: Rc::new(core), answered: Cell::new(0) };
+        let reactor = Reactor { core: Rc::new(core), answered: Cell::new(0), age: 0 };
         Ok(Self { reactor, set: FuturesUnordered::new() })
     }
 

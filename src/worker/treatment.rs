@@ -85,7 +85,7 @@ impl Desk {
         let asked = self.reactor.calls();
         let idle = if asked * 4 < places * 3 { places - asked } else { 0 };
         let room = MOST.saturating_sub(busy);
-        let talks = (places + places / 4).saturating_sub(busy).max(idle).min(room);
+        let talks = (places + places / 8).saturating_sub(busy).max(idle).min(room);
         let mut claimed = work::claim(talks, Needs::Anything)?;
         if claimed.len() == talks {
             claimed.extend(work::claim(room - talks, Needs::NoModel)?);

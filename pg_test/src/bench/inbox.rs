@@ -69,7 +69,7 @@ fn added(client: &mut Client, one: (&str, &str), other: (&str, &str)) -> Result<
 
 /// From the answer to the sender's commit, for alerts that come one by one while the worker has nothing else to do.
 struct Followed {
-    /// Until another session sees that a worker has begun with it.
+    /// Until a worker began with it.
     picked_up: Vec<Duration>,
     /// Until the mark on the row, which says that it is done.
     taken_in: Vec<Duration>,
@@ -78,25 +78,23 @@ struct Followed {
 fn follow(client: &mut Client, repeats: bool) -> Result<Followed> {
     let insert =
         client.prepare("INSERT INTO oncall.alert_inbox (source, payload) VALUES ('bench', $1) RETURNING id")?;
-    let begun = client.prepare("SELECT attempts > 0 FROM oncall.alert_inbox WHERE id = $1")?;
-    let (mut sent, mut picked_up) = (Vec::new(), Vec::new());
+    let mut sent = Vec::new();
     for number in 0..FOLLOWED {
         let name = if repeats { "Repeat".to_owned() } else { format!("New{number}") };
         let alert = json!({ "alertname": name, "severity": "warning", "message": "it hurts" });
         let id: i64 = client.query_one(&insert, &[&alert])?.get(0);
-        let (answered, began) = (SystemTime::now(), Instant::now());
-        while !client.query_one(&begun, &[&id])?.get::<_, bool>(0) {}
-        picked_up.push(began.elapsed());
-        sent.push((id, answered));
+        sent.push((id, SystemTime::now()));
         thread::sleep(Duration::from_millis(25));
         wait_until_none(client, "oncall.incident_work WHERE state IN ('queued', 'running')")?;
     }
     wait_until_taken_in(client)?;
-    let mut taken_in = Vec::new();
+    let (mut picked_up, mut taken_in) = (Vec::new(), Vec::new());
     for (id, answered) in sent {
-        let done: SystemTime = client.query_one("SELECT done_at FROM oncall.alert_inbox WHERE id = $1", &[&id])?.get(0);
-        // The worker may be done before the sender has its answer.
-        taken_in.push(done.duration_since(answered).unwrap_or_default());
+        let row = client.query_one("SELECT begun_at, done_at FROM oncall.alert_inbox WHERE id = $1", &[&id])?;
+        // The worker may be at it before the sender has its answer.
+        let since = |at: SystemTime| at.duration_since(answered).unwrap_or_default();
+        picked_up.push(since(row.get(0)));
+        taken_in.push(since(row.get(1)));
     }
     Ok(Followed { picked_up, taken_in })
 }

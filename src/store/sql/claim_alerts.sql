@@ -22,7 +22,7 @@ WITH waiting AS MATERIALIZED (
     FOR UPDATE SKIP LOCKED
 ), claimed AS (
     UPDATE oncall.alert_inbox AS i
-    SET attempts = i.attempts OPERATOR(pg_catalog.+) 1
+    SET attempts = i.attempts OPERATOR(pg_catalog.+) 1, begun_at = pg_catalog.clock_timestamp()
     WHERE i.id OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT f.id FROM free AS f))
     RETURNING i.id, i.source, i.received_by, i.received_at, i.attempts, i.error, i.payload
 )
