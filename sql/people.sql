@@ -290,7 +290,8 @@ BEGIN
         RAISE EXCEPTION 'step % of incident % needs the approval of a second person', live.step_id, incident.incident_id
             USING ERRCODE = 'object_not_in_prerequisite_state',
                   DETAIL = format('You, %s, approved it at %s.', quote_ident(live.decided_by), live.decided_at),
-                  HINT = format('Another oncall_operator, before %s: SELECT * FROM oncall.approve_step(%L, %L)', live.expires_at, incident.incident_id, live.step_id);
+                  HINT = format('Another oncall_operator, before %s: SELECT * FROM oncall.approve_step(%L, %L%s)', live.expires_at,
+                                incident.incident_id, live.step_id, CASE WHEN again THEN ', again => true' ELSE '' END);
     ELSE
         UPDATE oncall.approval AS p
         SET second_by = session_user, second_at = moment, expires_at = moment + rules.approval_life, state = 'approved'
@@ -378,7 +379,13 @@ COMMENT ON FUNCTION oncall_internal.expire_approvals() IS 'Approvals that ran ou
 
 CREATE VIEW oncall.steps_to_approve AS
 SELECT a.incident_id, offered.step ->> 'step_id' AS step_id, (offered.step ->> 'destructive')::boolean AS destructive,
-       offered.step ->> 'summary' AS summary, offered.step ->> 'approve' AS approve, p.state, p.decided_by
+       offered.step ->> 'summary' AS summary,
+       -- The second person says what the first one said: values of their own would be another proposal, and withdraw the first.
+       CASE WHEN p.state = 'awaiting_second' THEN
+           pg_catalog.format('SELECT * FROM oncall.approve_step(%L, %L%s);', a.incident_id, offered.step ->> 'step_id',
+                             CASE WHEN p.used_before THEN ', again => true' ELSE '' END)
+       ELSE offered.step ->> 'approve' END AS approve,
+       p.state, p.decided_by
 FROM oncall.incident_audit AS a
 CROSS JOIN LATERAL (
     -- The last page that offered it: what was seen since then stands in its summary.
@@ -388,12 +395,18 @@ CROSS JOIN LATERAL (
     WHERE s.incident_id = a.incident_id AND s.kind = 'page'
     ORDER BY r.step ->> 'step_id', s.started_at DESC) AS offered
 LEFT JOIN LATERAL (
-    SELECT v.state, v.decided_by FROM oncall.approval AS v
+    SELECT v.state, v.decided_by,
+           EXISTS (SELECT FROM oncall.approval AS u
+                   WHERE u.incident_id = v.incident_id AND u.step_id = v.step_id AND u.state = 'used') AS used_before
+    FROM oncall.approval AS v
     WHERE v.incident_id = a.incident_id AND v.step_id = offered.step ->> 'step_id'
     ORDER BY v.approval_id DESC LIMIT 1) AS p ON true
 WHERE a.closed_at IS NULL AND coalesce(p.state, 'proposed') NOT IN ('approved', 'used', 'rejected')
 ORDER BY a.incident_id, offered.started_at, offered.place;
 COMMENT ON VIEW oncall.steps_to_approve IS 'What waits for a person''s word: the steps that the pages of open incidents offer, each with the SQL that approves it, and how far that is (awaiting_second: one of two has approved; expired, withdrawn: approved in vain). oncall.reject_step() takes one from here';
+COMMENT ON COLUMN oncall.steps_to_approve.approve IS 'What to type to approve it. A value in it is an example within the runbook''s bounds; where one of two has approved, it is what that one chose';
+COMMENT ON COLUMN oncall.steps_to_approve.state IS 'NULL: nobody has decided yet; else that of the last row of oncall.approval';
+COMMENT ON COLUMN oncall.steps_to_approve.decided_by IS 'Who approved it first';
 
 ------------------------------------------------------------------------------------------------------------------------
 -- It is over

@@ -91,6 +91,33 @@ fn one_person_in_two_sessions_is_still_one_person() {
 }
 
 #[test]
+fn a_second_person_who_types_what_is_offered_approves_what_the_first_one_chose() {
+    let cluster = staffed(&Options::default().workers());
+    let mut client = cluster.client().unwrap();
+    client
+        .batch_execute("INSERT INTO oncall.router_policy (confidence_threshold, approvals_required) VALUES (0.5, 2)")
+        .unwrap();
+    let open = TWO_TRIES
+        .replace("tool: vacuum_analyze", "tool: set_table_autovacuum")
+        .replace("{table: public.invoices}", "{table: public.invoices, scale_factor: {one_of: ['0.1', '0.05']}}")
+        .replace("destructive: false", "destructive: true");
+    client.query("SELECT * FROM oncall.load_runbook($1)", &[&open]).unwrap();
+    let alert = json!({"alertname": "InvoicesBloated", "severity": "warning", "message": "the invoices are bloated"});
+    let incident = handle(&mut client, &alert);
+    client.query("SELECT * FROM oncall.wait_for_incident($1)", &[&incident.id]).unwrap();
+    let step = to_approve(&mut client)[0].0.clone();
+    let mut alice = cluster.client_as("alice", "postgres").unwrap();
+    let chosen =
+        format!("SELECT * FROM oncall.approve_step('{}', '{step}', '{{\"scale_factor\": \"0.05\"}}')", incident.id);
+    alice.batch_execute(&chosen).unwrap_or_else(|error| panic!("{chosen}: {}", told(&error)));
+    let mut bob = cluster.client_as("bob", "postgres").unwrap();
+    let (_, approve) = to_approve(&mut bob).into_iter().find(|(offered, _)| *offered == step).unwrap();
+    bob.batch_execute(&approve).unwrap_or_else(|error| panic!("{approve}: {}", told(&error)));
+    let sql = "SELECT count(*) FROM oncall.approval WHERE second_by = 'bob' AND parameters ->> 'scale_factor' = '0.05'";
+    assert_eq!(number(&mut client, sql), 1);
+}
+
+#[test]
 fn an_approval_expires_and_the_workers_do_not_take_it_any_more() {
     let cluster = staffed(&Options::default());
     let mut client = cluster.client().unwrap();
