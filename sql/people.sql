@@ -252,7 +252,7 @@ BEGIN
     IF NOT coalesce(again, false) AND EXISTS (
         SELECT FROM oncall.approval AS p
         WHERE p.incident_id = incident.incident_id AND p.step_id = approve_step.step_id AND p.state = 'used') THEN
-        RAISE EXCEPTION 'step % of incident % was approved and carried out already', approve_step.step_id, incident.incident_id
+        RAISE EXCEPTION 'step % of incident % was approved already, and begun', approve_step.step_id, incident.incident_id
             USING ERRCODE = 'object_not_in_prerequisite_state',
                   DETAIL = (SELECT format('%s approved it; it was begun at %s.', concat_ws(' and ', quote_ident(p.decided_by), quote_ident(p.second_by)), p.used_at)
                             FROM oncall.approval AS p
@@ -502,7 +502,8 @@ BEGIN
                   HINT = format('COMMIT, and then: SELECT * FROM oncall.wait_for_incident(%L)', id);
     END IF;
     LOOP
-        SELECT string_agg(format('%s is %s', w.purpose, w.state) || coalesce(' until ' || w.not_before, ''), ', ' ORDER BY w.work_id) INTO left_to_do
+        SELECT string_agg(format('%s is %s', w.purpose, w.state) || coalesce(' until ' || w.not_before, '')
+                          || CASE w.state WHEN 'held' THEN ' by a maintenance window' ELSE '' END, ', ' ORDER BY w.work_id) INTO left_to_do
         FROM oncall.incident_work AS w WHERE w.incident_id = id AND w.state IN ('queued', 'running', 'held');
         EXIT WHEN left_to_do IS NULL;
         IF clock_timestamp() >= deadline THEN

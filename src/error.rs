@@ -143,7 +143,9 @@ impl OncallError {
                 "The latest ones: SELECT incident_id, alert_text FROM oncall.incident_audit ORDER BY created_at DESC LIMIT 10"
             }
             Self::NotOnOffer { incident, .. } => {
-                return Some(format!("What was retrieved: SELECT * FROM oncall.incident_timeline('{incident}')"));
+                return Some(format!(
+                    "What waits for a person: SELECT * FROM oncall.steps_to_approve WHERE incident_id = '{incident}'"
+                ));
             }
             Self::Unplanned { open, .. } if open.is_empty() => {
                 "The runbook fixes every parameter of this step: give none."
@@ -158,8 +160,16 @@ impl OncallError {
             Self::WrongDimension { .. } | Self::MixedModels { .. } => {
                 "Re-embed the runbooks with the model in use, column and index included: SELECT * FROM oncall.reembed_runbooks()"
             }
+            Self::Sink { reason } if reason.contains("the scheme ") => "A URL begins with http:// or https://.",
             Self::Sink { reason } if reason.contains("is not allowed") => {
                 "Add the host, and the addresses that it resolves to, to oncall.allowed_hosts, if pages may go there."
+            }
+            Self::Sink { reason } if reason.contains("oncall.allowed_hosts cannot be used") => {
+                "What it may hold: SELECT short_desc, extra_desc FROM pg_settings WHERE name = 'oncall.allowed_hosts'"
+            }
+            Self::Sink { reason } if reason.contains("secret_file \"") || reason.contains("secret_directory") => {
+                "A file in the directory that a superuser sets (ALTER SYSTEM SET oncall.secret_directory = '/…'), of mode \
+                 0600 and the server's user."
             }
             Self::Sink { .. } => "What a sink looks like: \\d+ oncall.sink",
             Self::Embedding(ModelError::NotAllowed { .. }) => {

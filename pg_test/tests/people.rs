@@ -261,7 +261,7 @@ fn what_a_person_approved_is_carried_out_once_after_commit() {
     let row = client.query_one("SELECT state, used_at > decided_at FROM oncall.approval", &[]).unwrap();
     assert_eq!((row.get::<_, String>(0).as_str(), row.get::<_, bool>(1)), ("used", true));
     let again = alice.query("SELECT * FROM oncall.approve_step($1, $2)", &[&id, &step]).unwrap_err();
-    assert!(told(&again).contains("was approved and carried out already"), "{}", told(&again));
+    assert!(told(&again).contains("was approved already, and begun"), "{}", told(&again));
     assert_eq!(number(&mut client, vacuums), 1);
 }
 

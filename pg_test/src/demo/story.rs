@@ -65,7 +65,7 @@ impl<'a> Story<'a> {
         self.until(|_| Ok((bouncer.waiting()? == 0).then_some(())))?;
         self.until(|_| Ok(load.transactions_per_second().filter(|now| *now > 1.5 * slow)))?;
         let fast = load.transactions_per_second().unwrap_or_default();
-        self.say(&format!("nobody waits any more: {fast:.0} transactions a second, where there were {slow:.0}"))?;
+        self.say(&format!("nobody waits any more: {fast:.0} transactions a second, instead of {slow:.0}"))?;
         self.until(|story| story.state(&incident, "resolved"))?;
         self.say("Prometheus sees it as well; Alertmanager says that it is over, and the incident is closed")?;
         self.show(INCIDENT, &incident)?;

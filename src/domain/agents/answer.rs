@@ -37,6 +37,7 @@ pub(super) fn plain(words: &impl ToString) -> String {
 
 /// The same in at most `bytes`.
 pub(super) fn short(words: &impl ToString, bytes: usize) -> String {
-    let words: String = words.to_string().chars().filter(|c| !c.is_control()).collect();
+    let spaced = words.to_string().replace(['\n', '\t'], " ");
+    let words: String = spaced.chars().filter(|c| !c.is_control()).collect();
     redact(&words).cut(bytes).as_str().to_owned()
 }

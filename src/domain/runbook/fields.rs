@@ -55,7 +55,7 @@ pub(super) fn step(node: &Node, id: StepId) -> At<(Step, Lines)> {
         lines.insert(entry.key.clone(), entry.line);
     }
     let tool = tool_name(keys.need("tool", "the name of a tool of the catalogue")?)?;
-    let destructive = keys.need("destructive", "true or false, said and not assumed: may it run without a person?")?;
+    let destructive = keys.need("destructive", "say true or false; only with false it may run without a person")?;
     let Data::Bool(flag) = destructive.value.data else {
         return Err(wrong(destructive, "true or false"));
     };

@@ -207,7 +207,7 @@ fn every_error_of_a_step_has_its_line_and_says_what_is_allowed() {
     );
     assert_eq!(
         error_with("destructive: false\n", ""),
-        "RB-001.md:18: key 'destructive' is missing: true or false, said and not assumed: may it run without a person?"
+        "RB-001.md:18: key 'destructive' is missing: say true or false; only with false it may run without a person"
     );
     assert_eq!(
         error_with("destructive: false", "destructive: no"),
