@@ -24,7 +24,7 @@ COMMENT ON COLUMN oncall.router_policy.confidence_threshold IS 'The least confid
 COMMENT ON COLUMN oncall.router_policy.max_actions_per_hour IS 'The most actions, in all, that autonomous decisions may order in an hour';
 COMMENT ON COLUMN oncall.router_policy.max_repeats_per_hour IS 'How often, in an hour, a step may be carried out on the same target before a person looks: a loop escalates';
 COMMENT ON COLUMN oncall.router_policy.builtin_weight IS 'Weight of the builtin embedder in the ranking';
-COMMENT ON COLUMN oncall.router_policy.pod_weight IS 'Weight of the pod''s embedder in the ranking, when there is one';
+COMMENT ON COLUMN oncall.router_policy.pod_weight IS 'Weight of the model server''s embedder in the ranking, when there is one';
 COMMENT ON COLUMN oncall.router_policy.approvals_required IS 'How many people must approve a step: 1, or 2 different ones';
 COMMENT ON COLUMN oncall.router_policy.approval_life IS 'How long an approval holds: the workers begin the step within it, and the second person approves within it';
 
