@@ -186,11 +186,20 @@ RETURNS TABLE (runbook_id text, sections integer, steps integer)
 LANGUAGE plpgsql STRICT SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     file text;
+    file_of jsonb := '{}';
 BEGIN
     FOR file IN SELECT name FROM pg_ls_dir(directory) AS name WHERE name LIKE '%.md' ORDER BY name LOOP
-        RETURN QUERY SELECT * FROM oncall.load_runbook(pg_read_file(directory || '/' || file), file);
+        SELECT l.* INTO runbook_id, sections, steps FROM oncall.load_runbook(pg_read_file(directory || '/' || file), file) AS l;
+        -- The second would take the place of the first, and nobody would know why its steps are gone.
+        IF file_of ? runbook_id THEN
+            RAISE EXCEPTION 'two files hold the runbook %', runbook_id
+                USING ERRCODE = 'unique_violation', DETAIL = format('%s and %s.', file_of ->> runbook_id, file),
+                      HINT = 'Give one of them an id of its own, or take it out of the directory.';
+        END IF;
+        file_of := file_of || jsonb_build_object(runbook_id, file);
+        RETURN NEXT;
     END LOOP;
-    IF NOT FOUND THEN
+    IF file_of = '{}' THEN
         RAISE EXCEPTION 'no runbook in "%"', directory
             USING ERRCODE = 'undefined_file', HINT = 'A runbook is a file whose name ends in .md, in a directory on the server.';
     END IF;
