@@ -138,7 +138,7 @@ BEGIN
                    ELSE format('%s rows: %s', jsonb_array_length(s.outcome -> 'rows'), left(s.outcome #>> '{rows,0}', 300)) END
                WHEN s.kind = 'page' THEN coalesce((
                    SELECT string_agg(sink.value, ', ' ORDER BY sink.place)
-                   FROM jsonb_array_elements_text(s.outcome) WITH ORDINALITY AS sink (value, place)), 'there is no sink')
+                   FROM jsonb_array_elements_text(s.outcome) WITH ORDINALITY AS sink (value, place)), 'no sink wants it')
                WHEN s.kind = 'end' THEN s.outcome ->> 'summary'
                WHEN s.kind = 'embed' THEN format('%s dimensions', s.outcome ->> 'dimensions')
                WHEN s.kind = 'retrieve' THEN coalesce((

@@ -22,7 +22,7 @@ impl Stage {
     /// Set it around this server.
     pub fn set(site: Site) -> Result<Self> {
         site.load_runbooks()?;
-        site.client()?.batch_execute("ALTER DATABASE production SET search_path = oncall, public")?;
+        site.client()?.batch_execute("ALTER DATABASE production SET search_path = public, oncall")?;
         let bouncer = site.pool(50)?;
         let sink = StubSink::start();
         site.page_to(&sink)?;
