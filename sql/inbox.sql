@@ -58,7 +58,8 @@ BEGIN
             USING ERRCODE = 'trigger_protocol_violated',
                   HINT = 'CREATE TRIGGER … AFTER INSERT ON … FOR EACH ROW EXECUTE FUNCTION oncall.triage_alert_trigger()';
     END IF;
-    payload := to_jsonb(NEW);
+    -- As the owner of the table: a column's type may have a cast to json, which is code of whoever made the type.
+    payload := oncall_internal.row_as_json(NEW, (SELECT c.relowner FROM pg_class AS c WHERE c.oid = TG_RELID))::jsonb;
     IF TG_NARGS > 0 THEN
         IF NOT payload ? TG_ARGV[0] THEN
             RAISE EXCEPTION 'table %.% has no column "%" to take an alert from', TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_ARGV[0]
@@ -95,4 +96,5 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION oncall.explain_dedup(text) IS 'The same for text: a payload that arrived as text, or plain words';
 
+COMMENT ON FUNCTION oncall_internal.row_as_json(anyelement, oid) IS 'A row as JSON, made with the rights of this role alone';
 COMMENT ON FUNCTION oncall_internal.explain_dedup(text) IS 'What each alert of a payload, which is JSON, would do, as an array';

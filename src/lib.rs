@@ -35,7 +35,7 @@ pgrx::extension_sql_file!("../sql/incidents.sql", name = "incidents", requires =
 pgrx::extension_sql_file!(
     "../sql/inbox.sql",
     name = "inbox",
-    requires = ["incidents", api::inbox::explain_dedup, api::workers::wake_pump]
+    requires = ["incidents", api::inbox::explain_dedup, api::inbox::row_as_json, api::workers::wake_pump]
 );
 pgrx::extension_sql_file!("../sql/metrics.sql", name = "metrics", requires = ["inbox"]);
 pgrx::extension_sql_file!("../sql/health.sql", name = "health", requires = ["metrics"]);

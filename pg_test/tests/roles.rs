@@ -405,6 +405,45 @@ fn names_of_the_callers_own_do_not_capture_what_the_functions_call() {
     assert_eq!(number(&mut boss, "SELECT count(*) FROM oncall.incident_audit"), 3);
 }
 
+#[test]
+fn the_cast_of_a_type_runs_as_the_owner_of_the_table_that_a_trigger_hands_in_from() {
+    let cluster = server(&Options::default());
+    let mut boss = cluster.client().unwrap();
+    boss.batch_execute("CREATE ROLE gateway LOGIN IN ROLE oncall_ingest; CREATE SCHEMA gate AUTHORIZATION gateway")
+        .unwrap();
+    let mut gateway = cluster.client_as("gateway", "postgres").unwrap();
+    // to_jsonb() calls a cast to json, whoever made it, and the trigger's function belongs to a superuser.
+    gateway
+        .batch_execute(
+            "CREATE TYPE gate.mark AS ENUM ('a');
+             CREATE FUNCTION gate.told(gate.mark) RETURNS json LANGUAGE plpgsql AS $$
+             BEGIN
+                 PERFORM set_config('search_path', 'gate', false);
+                 RETURN to_json(current_user::text);
+             END $$;
+             CREATE CAST (gate.mark AS json) WITH FUNCTION gate.told(gate.mark);
+             CREATE FUNCTION gate.caught(jsonb, text) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'captured as %', current_user; END $$;
+             CREATE OPERATOR gate.? (LEFTARG = jsonb, RIGHTARG = text, FUNCTION = gate.caught);
+             CREATE TABLE gate.events (body jsonb, mark gate.mark);
+             CREATE TRIGGER whole AFTER INSERT ON gate.events FOR EACH ROW EXECUTE FUNCTION oncall.triage_alert_trigger();
+             CREATE TRIGGER body AFTER INSERT ON gate.events FOR EACH ROW EXECUTE FUNCTION oncall.triage_alert_trigger('body')",
+        )
+        .unwrap_or_else(|error| panic!("{}", told(&error)));
+    for client in [&mut gateway, &mut boss] {
+        client
+            .batch_execute("INSERT INTO gate.events VALUES ('{\"text\": \"Disk full\", \"n\": 1e400}', 'a')")
+            .unwrap_or_else(|error| panic!("{}", told(&error)));
+    }
+    let handed_in = "SELECT count(*) FROM oncall.alert_inbox
+                     WHERE payload ->> 'mark' = 'gateway' AND payload #>> '{body,text}' = 'Disk full'";
+    assert_eq!(number(&mut boss, handed_in), 2);
+    assert_eq!(number(&mut boss, "SELECT count(*) FROM oncall.alert_inbox WHERE payload ->> 'text' = 'Disk full'"), 2);
+    for client in [&mut gateway, &mut boss] {
+        let path: String = client.query_one("SHOW search_path", &[]).unwrap().get(0);
+        assert_eq!(path, "\"$user\", public", "what the cast sets is gone after it");
+    }
+}
+
 /// What the four append-only tables hold, so that a change of any row shows.
 fn state(client: &mut Client) -> Vec<String> {
     ["incident_audit", "incident_step", "inference_audit_log", "router_policy"]
