@@ -444,6 +444,28 @@ fn the_cast_of_a_type_runs_as_the_owner_of_the_table_that_a_trigger_hands_in_fro
     }
 }
 
+#[test]
+fn how_a_session_writes_numbers_decides_nothing() {
+    let reply = r#"{"incident_type": "ConnectionPoolExhaustion", "runbook_id": "RB-001", "confidence": 0.92,
+        "recommended_actions": ["RB-001/raise-the-pool-size"], "root_cause_hypothesis": "The pool is too small."}"#;
+    let pod = StubPod::start(Behaviour::Say(reply.to_owned()));
+    let options = Options::default().set("oncall.autonomy", "on").set("oncall.model_url", &pod.url());
+    let cluster = server(&options.set("oncall.chat_model", "stub-chat"));
+    let mut boss = cluster.client().unwrap();
+    boss.batch_execute("CREATE ROLE alice LOGIN IN ROLE oncall_operator").unwrap();
+    for (threshold, route) in [(0.91, "autonomous"), (0.94, "escalate")] {
+        let policy = format!("INSERT INTO oncall.router_policy (confidence_threshold) VALUES ({threshold})");
+        boss.batch_execute(&policy).unwrap();
+        // With one digit 0.94 is 0.9.
+        for digits in [3, 0, -14, -15] {
+            let mut alice = cluster.client_as("alice", "postgres").unwrap();
+            alice.batch_execute(&format!("SET extra_float_digits = {digits}")).unwrap();
+            let incident = handle(&mut alice, &pool_alert(&format!("{threshold} {digits}")));
+            assert_eq!(incident.route.as_deref(), Some(route), "{threshold}, {digits} digits: {incident:?}");
+        }
+    }
+}
+
 /// What the four append-only tables hold, so that a change of any row shows.
 fn state(client: &mut Client) -> Vec<String> {
     ["incident_audit", "incident_step", "inference_audit_log", "router_policy"]
