@@ -12,7 +12,7 @@ use super::{Result, jsonb, statement};
 pub const ATTEMPTS: i32 = 3;
 
 /// The most alerts of a batch.
-const BATCH: i32 = 200;
+const BATCH: i32 = 500;
 
 /// The most bytes of the payloads of a batch: what is read of them takes many times as much.
 const BATCH_BYTES: i32 = 1024 * 1024;

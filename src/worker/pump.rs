@@ -18,6 +18,9 @@ pub const FUNCTION: &str = "oncall_pump";
 /// The least time between two wake-ups. Commits that come faster are answered together; one alone is answered at once.
 const DEBOUNCE: Duration = Duration::from_millis(2);
 
+/// How often free memory is given back, at most: it takes a millisecond.
+const RELEASE: Duration = Duration::from_secs(1);
+
 /// The parameters of a pump's own session. Its statements are short: one that waits for a lock holds up all the others.
 const SESSION: &[(&std::ffi::CStr, &std::ffi::CStr)] = &[
     (c"lock_timeout", c"500ms"),
@@ -60,6 +63,7 @@ fn work(post: &PumpPost, database: u32) -> Farewell {
     desks::open(&events.reactor());
     let mut place = Place::take(Kind::Pump, Some(database));
     let mut next_ring = Instant::now();
+    let mut next_release = next_ring;
     loop {
         process::answer_interrupts();
         process::reload_if_asked();
@@ -75,6 +79,10 @@ fn work(post: &PumpPost, database: u32) -> Farewell {
             events.ring();
         }
         events.turn();
+        if now >= next_release {
+            process::release_free_memory();
+            next_release = now + RELEASE;
+        }
         let (doing, waiting_for) = events.at_work();
         place.say(&doing, &waiting_for);
         let pause = if post.is_dirty() {
