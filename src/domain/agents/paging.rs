@@ -13,6 +13,7 @@ use crate::host::Metric;
 use crate::ids::StepId;
 use crate::incident::Incident;
 use crate::page::{Evidence, Page, PageKind, PagedAlert, PagedReason, PagedSection, PagedWork, RecommendedAction};
+use crate::policy::Rule;
 use crate::runbook::{Binding, Step};
 use crate::triage::Failure;
 
@@ -20,7 +21,6 @@ use crate::triage::Failure;
 pub(super) fn page(incident: &Incident, kind: PageKind, now: Timestamp) -> Page {
     let alert = &incident.alert;
     let reply = &incident.triage.reply;
-    let headline = alert.headline();
     let reason = |c: &crate::policy::Condition| PagedReason {
         condition: c.name.as_str().to_owned(),
         pass: c.pass,
@@ -31,7 +31,7 @@ pub(super) fn page(incident: &Incident, kind: PageKind, now: Timestamp) -> Page 
         kind,
         severity: alert.severity,
         fingerprint: alert.fingerprint.clone(),
-        title: format!("{}: {headline}", reply.incident_type),
+        title: title(incident),
         alert: PagedAlert {
             text: alert.text.clone(),
             source: alert.source.clone(),
@@ -48,6 +48,18 @@ pub(super) fn page(incident: &Incident, kind: PageKind, now: Timestamp) -> Page 
         reasons: incident.decision.conditions.iter().map(reason).collect(),
         done: Vec::new(),
         created_at: now,
+    }
+}
+
+/// What it is, in one line. A classification that policy would not act on is a guess, and whoever is woken should read the
+/// alert before it.
+fn title(incident: &Incident) -> String {
+    let (headline, kind) = (incident.alert.headline(), &incident.triage.reply.incident_type);
+    let unsure = |c: &crate::policy::Condition| c.name == Rule::ConfidenceReachesThreshold && !c.pass;
+    if incident.decision.conditions.iter().any(unsure) {
+        format!("{headline} (perhaps {kind})")
+    } else {
+        format!("{kind}: {headline}")
     }
 }
 

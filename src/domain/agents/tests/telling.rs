@@ -1,5 +1,6 @@
 use super::*;
 use crate::page::PageKind;
+use crate::policy::Rule;
 
 #[test]
 fn work_done_without_a_person_is_told_once_in_the_words_of_the_model() {
@@ -68,6 +69,22 @@ fn what_the_router_escalates_is_paged_before_anything_is_looked_at() {
     assert!(script.ran(Purpose::Diagnostic).contains(&"archiver_and_wal".to_owned()));
     assert_eq!(resolution.remediation_action, None);
     assert_eq!(resolution.notification["page"], "escalation");
+}
+
+#[test]
+fn a_classification_that_policy_would_not_act_on_is_paged_as_a_guess_behind_the_alerts_own_words() {
+    let title = |incident: &Incident| {
+        let script = Script::builtin(all_well);
+        script.treat(incident);
+        script.pages()[0].title.clone()
+    };
+    let sure = incident(&["RB-003"], Autonomy::On);
+    assert!(title(&sure).starts_with("DiskSpaceCritical: "), "{}", title(&sure));
+    let mut unsure = sure;
+    for condition in &mut unsure.decision.conditions {
+        condition.pass &= condition.name != Rule::ConfidenceReachesThreshold;
+    }
+    assert!(title(&unsure).ends_with(" (perhaps DiskSpaceCritical)"), "{}", title(&unsure));
 }
 
 #[test]
