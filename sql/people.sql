@@ -353,6 +353,10 @@ DECLARE
 BEGIN
     UPDATE oncall.approval AS p SET state = 'expired'
     WHERE p.approval_id = wanted AND p.state = 'approved' AND p.expires_at <= clock_timestamp();
+    -- Its sender, or time, may have closed the incident since.
+    UPDATE oncall.approval AS p SET state = 'withdrawn'
+    WHERE p.approval_id = wanted AND p.state = 'approved'
+      AND EXISTS (SELECT FROM oncall.incident_audit AS a WHERE a.incident_id = p.incident_id AND a.closed_at IS NOT NULL);
     UPDATE oncall.approval AS p SET state = 'used', used_at = clock_timestamp()
     WHERE p.approval_id = wanted AND p.state = 'approved';
     SELECT * INTO taken FROM oncall.approval AS p WHERE p.approval_id = wanted;

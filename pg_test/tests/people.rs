@@ -136,6 +136,20 @@ fn an_approval_expires_and_the_workers_do_not_take_it_any_more() {
 }
 
 #[test]
+fn an_approval_is_withdrawn_with_its_incident_whoever_closes_it() {
+    let cluster = staffed(&Options::default());
+    let mut client = cluster.client().unwrap();
+    let id = escalated(&mut client, "db-1");
+    let mut alice = cluster.client_as("alice", "postgres").unwrap();
+    assert_eq!(approve(&mut alice, &id).unwrap(), "approved");
+    let mut over = disk_alert("db-1");
+    over["status"] = json!("resolved");
+    assert_eq!(handle(&mut client, &over).state, "resolved");
+    let taken = client.query_one("SELECT oncall_internal.take_approval(max(approval_id)) FROM oncall.approval", &[]);
+    assert_eq!(taken.unwrap().get::<_, Value>(0), json!({"state": "withdrawn", "approval": null}));
+}
+
+#[test]
 fn the_second_person_comes_in_time_or_is_the_first_of_two() {
     let cluster = staffed(&Options::default());
     let mut client = cluster.client().unwrap();
