@@ -387,3 +387,32 @@ fn a_new_pump_takes_the_outcome_of_what_the_one_before_it_began() {
     assert_ne!(number(&mut ward.client, pump), first);
     assert_eq!(number(&mut ward.client, "SELECT count(*) FROM runs"), 1, "it ran once");
 }
+
+#[test]
+fn what_was_begun_is_looked_after_though_its_alert_is_over_or_a_switch_was_thrown() {
+    let mut ward = Ward::open(Options::default());
+    let over = "SELECT count(*) FROM oncall.handle_alert('{\"text\": \"Case 1\", \"severity\": \"critical\",
+                    \"status\": \"resolved\", \"labels\": {\"alertname\": \"Case1\"}}'::jsonb)";
+    let window = "INSERT INTO oncall.maintenance_window (during, labels)
+                      VALUES (tstzrange(now(), now() + interval '1 hour'), '{\"alertname\": \"Case2\"}')";
+    let switch = "ALTER SYSTEM SET oncall.autonomy = 'dry_run'";
+    for (meanwhile, state) in [(over, "resolved"), (window, "handled"), (switch, "handled")] {
+        let id = ward.begin("SELECT pg_sleep(3)");
+        let begun = "SELECT count(*) FROM oncall.incident_step WHERE status = 'intent'";
+        until("it is begun", || number(&mut ward.client, begun) == 1);
+        ward.client.batch_execute(meanwhile).unwrap();
+        ward.client.batch_execute("SELECT pg_reload_conf()").unwrap();
+        if meanwhile == switch {
+            let thrown = "SELECT count(*) FROM pg_settings WHERE name = 'oncall.autonomy' AND setting = 'dry_run'";
+            until("the switch is thrown", || number(&mut ward.client, thrown) == 1);
+        }
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'pg_oncall pump'";
+        ward.client.batch_execute(end).unwrap();
+        assert_eq!(ward.outcome(&id)["outcome"], "done", "{meanwhile}");
+        let left = "SELECT count(*) FROM oncall.incident_work WHERE state <> 'done'";
+        until("the work is over", || number(&mut ward.client, left) == 0);
+        let sql = "SELECT state, remediation_action ->> 'outcome' FROM oncall.incident_audit WHERE incident_id = $1";
+        let row = ward.client.query_one(sql, &[&id]).unwrap();
+        assert_eq!((row.get(0), row.get(1)), (state, Some("done")), "{meanwhile}");
+    }
+}

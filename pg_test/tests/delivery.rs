@@ -10,11 +10,11 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{bare, number, refused, until};
+use common::{bare, handle, number, refused, until};
 use pg_test::stub_sink::{Answer, Received, StubSink};
 use pg_test::{Cluster, Options};
 use postgres::Client;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 
@@ -224,6 +224,23 @@ fn whoever_was_paged_hears_once_and_after_commit_that_it_is_over_and_nobody_else
     let slack = since(&receiver, 11, "/slack");
     assert!(slack.len() == 1 && slack[0]["text"].as_str().unwrap().starts_with("Resolved: [P2] INC-9001"), "{slack:?}");
     assert_eq!(receiver.count(), 15, "and that is all");
+}
+
+#[test]
+fn a_page_that_came_after_the_end_is_ended_by_the_next_pump() {
+    let cluster = bare(&Options::default());
+    let mut client = cluster.client().unwrap();
+    let receiver = StubSink::start();
+    sink(&mut client, "ops", &receiver.url());
+    let alert = |status: &str| json!({"text": "Disk full", "severity": "critical", "status": status});
+    let id = handle(&mut client, &alert("firing")).id;
+    assert_eq!(handle(&mut client, &alert("resolved")).state, "resolved");
+    // What a pump leaves that queued its page beside the end of the incident and died: the page, and work to be done.
+    assert_eq!(page(&mut client, &id, "come"), ["ops"]);
+    configure(&mut client, "oncall.workers", "on");
+    until("both are sent", || number(&mut client, SENT) == 2);
+    let kinds: Vec<Value> = receiver.received().iter().map(|r| r.request.json()["type"].take()).collect();
+    assert_eq!(kinds, ["pg_oncall.page.escalation", "pg_oncall.page.resolved"]);
 }
 
 #[test]

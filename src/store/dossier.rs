@@ -42,21 +42,24 @@ impl Dossier {
         self.state == "resolved" || self.state == "expired"
     }
 
-    /// The incident as its agents see it, with the steps and the tools of now; none before it is routed.
-    pub fn incident(self, id: &str) -> Result<Option<Incident>> {
+    /// The incident as its agents see it, with the steps and the tools of now; none before it is routed. What was `begun`
+    /// goes on as it was decided: under another decision nobody would ask what came of it.
+    pub fn incident(self, id: &str, begun: bool) -> Result<Option<Incident>> {
         let (Some(triage), Some(route)) = (self.triage, self.route) else { return Ok(None) };
         let mut retrieval = Retrieval { sections: self.sections, ..Retrieval::default() };
         retrieval.steps = catalogue::steps_of(&retrieval.runbooks())?;
-        let decision = Decision::recorded(
+        let mut decision = Decision::recorded(
             route,
             self.conditions.unwrap_or_default(),
             self.policy_version.unwrap_or_default(),
             self.autonomy.unwrap_or(Autonomy::Off),
             &triage,
             &retrieval,
-        )
-        // A switch that was thrown since counts.
-        .under(settings::autonomy(), policies::breaker(self.breaker.as_deref()));
+        );
+        if !begun {
+            // A switch that was thrown since counts.
+            decision = decision.under(settings::autonomy(), policies::breaker(self.breaker.as_deref()));
+        }
         Ok(Some(Incident {
             id: id.to_owned(),
             opened_at: self.created_at,

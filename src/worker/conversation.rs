@@ -58,28 +58,31 @@ fn prefix(work: &Work) -> String {
 async fn treat(conversation: &Rc<Conversation>, work: &Work) {
     let id = &work.incident;
     let dossier = must(transaction(|| dossier::read(id)));
-    let is_closed = dossier.is_closed();
+    // What was begun is looked after to its end, whatever the sender, a window or a switch have said since.
+    let begun = conversation.replay.has_action();
+    let is_closed = dossier.is_closed() && !begun;
     if dossier.state == "received" {
         triage(conversation, &dossier.alert).await;
     }
     // Read anew below: kept, it would be a second copy for as long as the agents wait.
     drop(dossier);
     if is_closed {
-        return end(work, "it was over before the workers came to it", None);
+        return end(conversation, work, "it was over before the workers came to it", None);
     }
-    if !work.was_held
+    if !begun
+        && !work.was_held
         && let Some(until) = must(transaction(|| dossier::window_of(id)))
     {
         return must(transaction(|| work::hold(work.id, until)));
     }
     must(transaction(|| routing::route_if_triaged(id)));
-    let Some(incident) = must(transaction(|| dossier::read(id)?.incident(id))) else {
-        return end(work, "it was closed before it was decided", None);
+    let Some(incident) = must(transaction(|| dossier::read(id)?.incident(id, begun))) else {
+        return end(conversation, work, "it was closed before it was decided", None);
     };
     conversation.found.replace(Some(found(&incident)));
     let host = WorkerHost::new(conversation, WORKERS);
     let resolution = agents::treat(&host, &incident, &triaging::limits()).await;
-    end(work, &resolution.summary, Some(&handled(&resolution)));
+    end(conversation, work, &resolution.summary, Some(&handled(&resolution)));
 }
 
 /// What the questions of the agents are logged with.
@@ -117,30 +120,34 @@ async fn triage(conversation: &Rc<Conversation>, alert: &Alert) {
 /// Carry out a step that a person approved, if the approval still holds.
 async fn carry_out(conversation: &Rc<Conversation>, work: &Work) {
     let Some(number) = work.approval() else {
-        return end(work, "there is no approval", None);
+        return end(conversation, work, "there is no approval", None);
     };
     let Taken { state, approval } = must(transaction(|| people::take_approval(number)));
     let Some(approval) = approval else {
         let why = format!("the approval is {}", state.as_deref().unwrap_or("not there"));
-        return end(work, &why, None);
+        return end(conversation, work, &why, None);
     };
     let id = &work.incident;
-    let Some(incident) = must(transaction(|| dossier::read(id)?.incident(id))) else {
-        return end(work, "the incident was never decided", None);
+    let Some(incident) = must(transaction(|| dossier::read(id)?.incident(id, false))) else {
+        return end(conversation, work, "the incident was never decided", None);
     };
     let host = WorkerHost::new(conversation, "remediation");
     let outcome = agents::carry_out_approved(&host, &incident, &approval).await;
     let handled = Handled { remediation_action: outcome.remediation_action.as_ref(), ..Handled::default() };
-    end(work, &outcome.summary, Some(&handled));
+    end(conversation, work, &outcome.summary, Some(&handled));
 }
 
 /// The end of a piece of work: the audit row is completed, the journal says how, and it is done, all at once.
-fn end(work: &Work, summary: &str, handled: Option<&Handled<'_>>) {
+fn end(conversation: &Conversation, work: &Work, summary: &str, handled: Option<&Handled<'_>>) {
+    let id = &work.incident;
     must(transaction(|| {
         if let Some(handled) = handled {
-            dossier::record_handled(&work.incident, handled)?;
-            // It may have been closed while its page was on its way into the outbox.
-            resolved::tell(std::slice::from_ref(&work.incident))?;
+            dossier::record_handled(id, handled)?;
+        }
+        // It may have been closed while its page was on its way into the outbox, by this pump or by one that died since.
+        resolved::tell(std::slice::from_ref(id))?;
+        if conversation.replay.has_intent() {
+            journal::close_intents(id, "it was begun, and the work ended without looking at what came of it")?;
         }
         record_end(work, Ok(json!({ "summary": summary })))?;
         work::finish(work.id)

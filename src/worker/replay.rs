@@ -49,6 +49,16 @@ impl Replay {
         self.0.borrow().get(&(agent.to_owned(), step)).map(|written| written.request.clone())
     }
 
+    /// Whether an action was begun, whatever came of it.
+    pub fn has_action(&self) -> bool {
+        self.0.borrow().values().any(|written| written.kind == "action")
+    }
+
+    /// Whether something was begun that nobody has looked after since.
+    pub fn has_intent(&self) -> bool {
+        self.0.borrow().values().any(|written| written.outcome.is_none())
+    }
+
     /// What the journal holds under (agent, step), if it is this call. Each entry answers once.
     pub fn recall(&self, agent: &str, step: i32, kind: &str, request: &Value) -> Result<Recalled, Divergence> {
         let Some(written) = self.0.borrow_mut().remove(&(agent.to_owned(), step)) else { return Ok(Recalled::New) };
