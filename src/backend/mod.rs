@@ -24,7 +24,7 @@ use pgrx::pg_sys;
 pub use commit::wake_pump_at_commit;
 pub use helper::{Abandoned, run_interruptibly, spawn_masked};
 pub use hooks::install as install_hooks;
-pub use role::row_as_json;
+pub use role::{argument, as_role};
 pub use scope::{set_for_transaction, with_settings};
 pub use transaction::{SqlError, abandon_transaction, bind_to_extension, code, transaction};
 pub use wake::{Wake, nap, sleep};

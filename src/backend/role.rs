@@ -1,21 +1,18 @@
 //! Another role for one statement.
 
 use pgrx::datum::DatumWithOid;
-use pgrx::{AnyElement, Spi, pg_sys, spi};
+use pgrx::{AnyElement, pg_sys};
 
-/// A row as JSON, made with no more rights than `role` has.
-///
-/// The type of a column may have a cast to json, which `to_jsonb` calls: code of whoever made the type. What the server
-/// does for the expression of an index is done here, too: it runs as the owner of the table, may not become somebody
-/// else, and what it sets is gone after it.
-pub fn row_as_json(row: AnyElement, role: pg_sys::Oid) -> spi::Result<Option<String>> {
-    let oid = row.oid();
+/// A value of any type as an argument of a statement.
+pub fn argument<'a>(value: AnyElement) -> DatumWithOid<'a> {
+    let oid = value.oid();
     // SAFETY: the value is of this type by the server's own word, and lives as long as the call that brought it here.
-    let args = [unsafe { DatumWithOid::new(row, oid) }];
-    as_role(role, || Spi::get_one_with_args("SELECT pg_catalog.to_jsonb($1)::pg_catalog.text", &args))
+    unsafe { DatumWithOid::new(value, oid) }
 }
 
-fn as_role<T>(role: pg_sys::Oid, body: impl FnOnce() -> T) -> T {
+/// Do something with no more rights than `role` has, as the server evaluates the expression of an index: who does it may
+/// not become somebody else, and what it sets is gone after it.
+pub fn as_role<T>(role: pg_sys::Oid, body: impl FnOnce() -> T) -> T {
     let (mut user, mut context) = (pg_sys::InvalidOid, 0);
     let restricted = (pg_sys::SECURITY_LOCAL_USERID_CHANGE | pg_sys::SECURITY_RESTRICTED_OPERATION) as i32;
     // SAFETY: on the main thread inside of a transaction. If `body` raises, the abort of the (sub)transaction puts user and

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use oncall_domain::intake::{Known, MOST_BYTES};
+use pgrx::Spi;
+use pgrx::datum::DatumWithOid;
 use serde::{Deserialize, Serialize};
 
 use super::{Result, jsonb, statement};
@@ -99,4 +101,12 @@ pub fn record_failure(id: i64, error: &str) -> Result<()> {
 pub fn known(fingerprints: BTreeSet<String>) -> Result<BTreeMap<String, Known>> {
     let fingerprints: Vec<String> = fingerprints.into_iter().collect();
     Ok(statement!("known_fingerprints").ask(&[fingerprints.into()])?.unwrap_or_default())
+}
+
+/// A row of any table as JSON in text. Planned anew each time: the next one may be of another type.
+///
+/// The type of a column may have a cast to json, which the server calls: code of whoever made the type. So this is for
+/// [`crate::backend::as_role`].
+pub fn row_as_json(row: DatumWithOid<'_>) -> Result<Option<String>> {
+    Ok(Spi::get_one_with_args(include_str!("sql/row_as_json.sql"), &[row])?)
 }
