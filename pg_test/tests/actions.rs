@@ -416,3 +416,27 @@ fn what_was_begun_is_looked_after_though_its_alert_is_over_or_a_switch_was_throw
         assert_eq!((row.get(0), row.get(1)), (state, Some("done")), "{meanwhile}");
     }
 }
+
+#[test]
+fn what_waits_for_its_turn_is_not_begun_once_a_switch_is_thrown() {
+    let mut ward = Ward::open(Options::default());
+    let breaker = ["UPDATE oncall.circuit_breaker SET state = 'open'", "SELECT oncall_internal.wake()"];
+    let autonomy = ["ALTER SYSTEM SET oncall.autonomy = 'dry_run'", "SELECT pg_reload_conf()"];
+    for (switch, why) in [(breaker, "the circuit breaker is open"), (autonomy, "oncall.autonomy is dry_run")] {
+        ward.client.batch_execute("UPDATE oncall.circuit_breaker SET state = 'closed'").unwrap();
+        // One action at a time: the second waits for the first.
+        let first = ward.begin("SELECT pg_catalog.pg_sleep(3)");
+        let at_work = "SELECT count(*) FROM oncall.incident_step WHERE kind = 'action' AND status = 'intent'";
+        until("the first is at work", || number(&mut ward.client, at_work) == 1);
+        let second = ward.begin("SELECT 1");
+        let running = "SELECT count(*) FROM oncall.incident_work WHERE state = 'running'";
+        until("the second is under treatment", || number(&mut ward.client, running) == 2);
+        thread::sleep(Duration::from_millis(500));
+        switch.iter().for_each(|statement| ward.client.batch_execute(statement).unwrap());
+        assert_eq!(ward.outcome(&first)["outcome"], "done", "what was begun ends as it would");
+        let held_back = ward.outcome(&second);
+        assert!(held_back["message"].as_str().unwrap().contains(&format!("not begun: {why}")), "{held_back}");
+        let sql = "SELECT count(*) FROM oncall.incident_audit WHERE incident_id = $1 AND escalation LIKE '%not begun%'";
+        until("a person is paged", || ward.client.query_one(sql, &[&second]).unwrap().get::<_, i64>(0) == 1);
+    }
+}

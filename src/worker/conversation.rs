@@ -35,6 +35,7 @@ pub async fn hold(reactor: Reactor, targets: Targets, suspects: Suspects, work: 
         targets,
         suspects,
         work: work.id,
+        purpose: work.purpose,
         incident: work.incident.clone(),
         prefix: prefix(&work),
         replay: Replay::new(steps),

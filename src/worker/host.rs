@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use oncall_domain::alert::Alert;
 use oncall_domain::builtin;
-use oncall_domain::host::{ActingHost, ChatAnswer, ChatRequest, Host, Metric, ModelError, ToolCall, ToolOutcome};
+use oncall_domain::host::{self, ActingHost, ChatAnswer, ChatRequest, Host, Metric, ModelError, ToolCall, ToolOutcome};
 use oncall_domain::page::Page;
+use oncall_domain::policy::{Autonomy, Breaker};
 use oncall_domain::redact::{Redacted, redact, redact_json};
 use oncall_domain::retrieval::Retrieval;
 use oncall_model::Kind;
@@ -34,6 +35,7 @@ use crate::pod;
 use crate::settings;
 use crate::store::catalogue;
 use crate::store::journal::{self, Entry};
+use crate::store::work::Purpose;
 use crate::store::{self, deliveries, measurements, policies, search};
 
 /// Why a conversation ends in the middle. It travels by unwinding: agents know nothing of journals and databases.
@@ -90,6 +92,8 @@ pub struct Conversation {
     pub suspects: Suspects,
     /// The piece of work.
     pub work: i64,
+    /// Why it is done.
+    pub purpose: Purpose,
     /// What was retrieved for the incident: inferences are logged with it.
     pub found: RefCell<Option<Found>>,
 }
@@ -293,6 +297,12 @@ impl WorkerHost {
         let conversation = &self.conversation;
         let _alone = conversation.targets.hold(call.target().unwrap_or("database")).await;
         let kind = call.purpose().as_str();
+        if let (Recalled::New, Some(outcome)) = (&recalled, self.held_back(call)) {
+            let value = json!(outcome);
+            let entry = Entry { outcome: Err(value), ..journaled::done(kind, request, Value::Null, Duration::ZERO) };
+            self.record(step, entry, || Ok(()));
+            return outcome;
+        }
         let outcome = if recalled == Recalled::Begun {
             // Another process began it. Either its executor is still there, or nobody can say what became of it.
             executor::adopt(&conversation.reactor, self.job(step)).await.unwrap_or_else(|| ToolOutcome::Unknown {
@@ -308,6 +318,24 @@ impl WorkerHost {
             journal::complete_intent(incident, agent, step, status(&outcome), &json!(outcome))
         }));
         outcome
+    }
+
+    /// What an action comes to that must not begin: whoever throws a switch does not wait for what was decided before.
+    /// A step that a person approved is that person's decision, and a way back is gone to its end.
+    fn held_back(&self, call: &ToolCall) -> Option<ToolOutcome> {
+        if call.purpose() != host::Purpose::Action || self.conversation.purpose != Purpose::Treat {
+            return None;
+        }
+        let autonomy = settings::autonomy();
+        let why = if autonomy != Autonomy::On {
+            format!("oncall.autonomy is {}", autonomy.as_str())
+        } else if must(transaction(policies::breaker_now)) != Breaker::Closed {
+            "the circuit breaker is open".to_owned()
+        } else {
+            return None;
+        };
+        let message = format!("it was not begun: {why} since it was decided");
+        Some(ToolOutcome::Failed { sqlstate: "55000".to_owned(), message, detail: None, hint: None })
     }
 
     /// Run a query, which may be run again where its outcome is lost.
