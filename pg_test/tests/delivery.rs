@@ -62,6 +62,8 @@ fn configure(client: &mut Client, name: &str, value: &str) {
     until("the setting holds", || {
         client.query_one("SELECT current_setting($1)", &[&name]).unwrap().get::<_, String>(0) == value
     });
+    // The server tells its processes one after the other: the workers may hear it a moment after this session.
+    std::thread::sleep(Duration::from_millis(300));
 }
 
 fn state(client: &mut Client, id: i64) -> (String, Option<i32>, Option<String>) {

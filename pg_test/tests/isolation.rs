@@ -5,9 +5,10 @@
 
 mod common;
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use common::{background, bare, code, number, refused, told, until};
+use common::{backend_pid, background, bare, code, number, refused, told, until};
 use pg_test::{Cluster, Options};
 use postgres::Client;
 use serde_json::Value;
@@ -20,9 +21,11 @@ const RUNNING: &str = "SELECT count(*) FROM pg_stat_activity WHERE backend_type 
 
 fn world() -> Cluster {
     let cluster = bare(&Options::default().set("max_prepared_transactions", "2"));
-    cluster
-        .client()
-        .unwrap()
+    let mut client = cluster.client().unwrap();
+    let others =
+        "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
+    until("the session that made it is gone", || number(&mut client, others) == 0);
+    client
         .batch_execute(
             "CREATE TABLE users (id int PRIMARY KEY, email text);
              INSERT INTO users SELECT i, 'user' || i || '@example.com' FROM generate_series(1, 100) AS i;
@@ -36,6 +39,10 @@ fn world() -> Cluster {
              GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO oncall_observer",
         )
         .unwrap();
+    // Sessions are counted below, and one that has ended stays for a moment.
+    let session = format!("/proc/{}", backend_pid(&mut client));
+    drop(client);
+    until("this session is gone", || !Path::new(&session).exists());
     cluster
 }
 

@@ -19,7 +19,7 @@ use crate::setup::{PREPARED, Tree};
 const LONGEST: [&str; 6] = ["delivery", "people", "pool_exhaustion", "hostile_model", "embedding_model", "readme"];
 
 /// How many run at once.
-const AT_ONCE: usize = 6;
+const AT_ONCE: usize = 5;
 
 /// A file of tests, built.
 struct TestFile {
