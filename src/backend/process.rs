@@ -29,11 +29,14 @@ const PUMP_LOCK: u16 = 47;
 /// Take signals as the server's own processes do. SIGINT stays the server's as well: lock timeouts arrive by it.
 pub fn handle_signals() {
     // SAFETY: the first thing that the main function of a background worker does, on its only thread, while signals are
-    // blocked. `die` and the reload handler are made to be handlers.
+    // blocked. `die` and the reload handler are made to be handlers, and all that the latter does is to set this flag.
     unsafe {
         pqsignal(pg_sys::SIGTERM as i32, Some(handler::die));
         pqsignal(pg_sys::SIGHUP as i32, Some(handler::SignalHandlerForConfigReload));
         pg_sys::BackgroundWorkerUnblockSignals();
+        // The server starts a background worker with SIGHUP ignored, and what was pending then is lost: a reload between
+        // the fork and this line would never be heard of. So the configuration is read once more in any case.
+        pg_sys::ConfigReloadPending = 1;
     }
 }
 
