@@ -4,20 +4,25 @@
 -- Alerts and incidents
 ----------------------------------------------------------------------------------------------------------------------
 
+-- The server puts it in line where it is called. One look into the index an id, whatever the planner thought of the table
+-- when the session began: it may have been empty.
+CREATE FUNCTION oncall_internal.incidents(ids text[]) RETURNS SETOF oncall.incident_audit
+LANGUAGE sql STABLE AS $$
+    SELECT a.* FROM pg_catalog.unnest(ids) WITH ORDINALITY AS i (id, place),
+        LATERAL (SELECT * FROM oncall.incident_audit AS r WHERE r.incident_id OPERATOR(pg_catalog.=) i.id OFFSET 0) AS a
+    ORDER BY i.place
+$$;
+COMMENT ON FUNCTION oncall_internal.incidents(text[]) IS 'The audit rows of these incidents, in their order';
+
 -- Not STRICT: a gateway that sends NULL has lost an alert and must hear of it. Generic plans, since the statements of an
 -- alert are the same for all of them.
-
 CREATE FUNCTION oncall.triage_alert(alert jsonb) RETURNS SETOF oncall.incident_audit
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     ids CONSTANT text[] := oncall_internal.triage(coalesce(alert::text, 'null'));
 BEGIN
-    -- One look into the index an id, whatever the planner thought of the table when the session began: it may have been empty.
-    RETURN QUERY
-        SELECT a.* FROM unnest(ids) WITH ORDINALITY AS i (id, place),
-            LATERAL (SELECT * FROM oncall.incident_audit AS r WHERE r.incident_id = i.id OFFSET 0) AS a
-        ORDER BY i.place;
+    RETURN QUERY SELECT * FROM oncall_internal.incidents(ids);
 END
 $$;
 COMMENT ON FUNCTION oncall.triage_alert(jsonb) IS 'Steps 1 to 5: normalise, retrieve, triage; one audit row for each alert of the payload. A repeat joins its open incident, a resolution closes it';
@@ -28,11 +33,7 @@ SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     ids CONSTANT text[] := oncall_internal.triage_text(coalesce(alert, ''));
 BEGIN
-    -- One look into the index an id, whatever the planner thought of the table when the session began: it may have been empty.
-    RETURN QUERY
-        SELECT a.* FROM unnest(ids) WITH ORDINALITY AS i (id, place),
-            LATERAL (SELECT * FROM oncall.incident_audit AS r WHERE r.incident_id = i.id OFFSET 0) AS a
-        ORDER BY i.place;
+    RETURN QUERY SELECT * FROM oncall_internal.incidents(ids);
 END
 $$;
 COMMENT ON FUNCTION oncall.triage_alert(text) IS 'The same for text: a payload that arrived as text, or plain words';
@@ -52,11 +53,7 @@ SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     ids CONSTANT text[] := oncall_internal.handle(coalesce(alert::text, 'null'));
 BEGIN
-    -- One look into the index an id, whatever the planner thought of the table when the session began: it may have been empty.
-    RETURN QUERY
-        SELECT a.* FROM unnest(ids) WITH ORDINALITY AS i (id, place),
-            LATERAL (SELECT * FROM oncall.incident_audit AS r WHERE r.incident_id = i.id OFFSET 0) AS a
-        ORDER BY i.place;
+    RETURN QUERY SELECT * FROM oncall_internal.incidents(ids);
 END
 $$;
 COMMENT ON FUNCTION oncall.handle_alert(jsonb) IS 'triage_alert() and route_incident() in one call, for each alert of the payload';
@@ -67,11 +64,7 @@ SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     ids CONSTANT text[] := oncall_internal.handle_text(coalesce(alert, ''));
 BEGIN
-    -- One look into the index an id, whatever the planner thought of the table when the session began: it may have been empty.
-    RETURN QUERY
-        SELECT a.* FROM unnest(ids) WITH ORDINALITY AS i (id, place),
-            LATERAL (SELECT * FROM oncall.incident_audit AS r WHERE r.incident_id = i.id OFFSET 0) AS a
-        ORDER BY i.place;
+    RETURN QUERY SELECT * FROM oncall_internal.incidents(ids);
 END
 $$;
 COMMENT ON FUNCTION oncall.handle_alert(text) IS 'The same for text: a payload that arrived as text, or plain words';

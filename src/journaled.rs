@@ -68,8 +68,7 @@ pub fn answer_text(text: &str) -> String {
 
 /// How the two cosines are weighed for an alert of this severity.
 pub fn weights(policies: &[Policy], alert: &Alert) -> Weights {
-    let policy = policy::select(policies, alert.severity, None);
-    Weights { builtin: policy.builtin_weight, pod: policy.pod_weight }
+    policy::select(policies, alert.severity, None).weights()
 }
 
 /// What a retrieval went by and found: an inference is logged with it.

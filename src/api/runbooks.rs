@@ -7,7 +7,6 @@ use oncall_domain::builtin;
 use oncall_domain::host::ModelError;
 use oncall_domain::ids::{RunbookId, StepId};
 use oncall_domain::policy;
-use oncall_domain::ranking::Weights;
 use oncall_domain::redact::redact;
 use oncall_domain::runbook::{self, Runbook, Section, Step};
 use oncall_domain::tool::{Tool, validate_step};
@@ -19,8 +18,9 @@ use serde_json::{Value, json};
 
 use crate::error::{Answer, OncallError};
 use crate::pod;
+use crate::store;
 use crate::store::catalogue::{self, Row, Vectors};
-use crate::store::{self, policies, search};
+use crate::store::search::{self, Ground};
 
 /// The most bytes of a runbook; one that is longer is none.
 const MOST_BYTES: usize = 1024 * 1024;
@@ -180,17 +180,15 @@ fn search(query: &str, k: i32) -> Answer<JsonB> {
         Err(error) => return Err(OncallError::Embedding(error).into()),
         Ok(mut vectors) => Some(Vector::from(vectors.pop().unwrap_or_default())),
     };
-    let vectors = catalogue::vectors()?;
+    let Ground { vectors, policies } = search::ground()?;
     if let Some(vector) = &pod_vector {
         refuse_mixed_models(&vectors)?;
         refuse_wrong_dimension(vectors.dimension, vector.as_slice().len())?;
     }
-    let policies = policies::all()?;
-    let policy = policy::select(&policies, None, None);
     let found = search::retrieve(
         &vectors,
         &search::Query { builtin: &builtin_vector, pod: pod_vector.as_ref(), alert_name: Some(query.trim()), k },
-        Weights { builtin: policy.builtin_weight, pod: policy.pod_weight },
+        policy::select(&policies, None, None).weights(),
     )?;
     Ok(JsonB(json!(found.sections)))
 }

@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use serde::{Deserialize, Serialize};
 
 use crate::alert::Severity;
+use crate::ranking::Weights;
 
 /// One row of `router_policy`: versioned, never edited in place.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -53,6 +54,11 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// How it weighs the two cosines of a search.
+    pub fn weights(&self) -> Weights {
+        Weights { builtin: self.builtin_weight, pod: self.pod_weight }
+    }
+
     fn is_for(&self, severity: Option<Severity>, incident_type: Option<&str>) -> bool {
         (self.severity.is_none() || self.severity == severity)
             && (self.incident_type.is_none() || self.incident_type.as_deref() == incident_type)
