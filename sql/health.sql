@@ -62,7 +62,9 @@ COMMENT ON COLUMN oncall.inference_audit_log.latency_ms IS
 -- pattern from which months are made.
 CREATE TABLE oncall.inference_audit_log_default PARTITION OF oncall.inference_audit_log (
     PRIMARY KEY (trace_id, execution_ts)
-) DEFAULT;
+) DEFAULT
+-- A row stays in one piece: beside a vector of some kilobytes the server would put away every short text of it.
+WITH (toast_tuple_target = 8160);
 
 CREATE INDEX idx_audit_ts_desc ON oncall.inference_audit_log_default (execution_ts DESC);
 -- Partial: a row that is not judged yet would cost an entry that says nothing.
@@ -134,7 +136,8 @@ BEGIN
             CONTINUE;
         END IF;
 
-        EXECUTE format('CREATE TABLE oncall.%I (LIKE oncall.inference_audit_log_default INCLUDING ALL)', name);
+        EXECUTE format('CREATE TABLE oncall.%I (LIKE oncall.inference_audit_log_default INCLUDING ALL) WITH (toast_tuple_target = 8160)',
+                       name);
         EXECUTE format('COMMENT ON TABLE oncall.%I IS %L', name,
                        'Rows of inference_audit_log from ' || to_char(month_start, 'YYYY-MM') || ', UTC.');
 
