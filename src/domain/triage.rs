@@ -5,7 +5,9 @@
 //! defect into a failed condition. So a confidence of 1.7 or an unknown step is no parse error: it escalates, with that
 //! reason.
 
-use schemars::JsonSchema;
+use std::sync::LazyLock;
+
+use schemars::{JsonSchema, Schema};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
@@ -42,6 +44,9 @@ fn number_or_null<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
     Ok(Option::<f64>::deserialize(from)?.unwrap_or(f64::NAN))
 }
 
+/// The schema as derived from the type, once: the next triage needs the same.
+static DERIVED: LazyLock<Schema> = LazyLock::new(|| schemars::schema_for!(TriageReply));
+
 impl TriageReply {
     /// The JSON Schema of a reply, in which only the steps and runbooks on offer can be named.
     ///
@@ -52,8 +57,7 @@ impl TriageReply {
         step_ids: impl IntoIterator<Item = &'a str>,
         runbook_ids: impl IntoIterator<Item = &'a str>,
     ) -> Value {
-        let derived = schemars::schema_for!(TriageReply);
-        let describe = |field: &str| derived.pointer(&format!("/properties/{field}/description")).cloned();
+        let describe = |field: &str| DERIVED.pointer(&format!("/properties/{field}/description")).cloned();
         let mut steps: Vec<&str> = Vec::new();
         for id in step_ids {
             // The keyword enum wants its values unique.
