@@ -341,3 +341,4 @@ COMMENT ON FUNCTION oncall_internal.wake() IS 'Wakes the background worker of th
 COMMENT ON FUNCTION oncall_internal.run_diagnostic(text, jsonb) IS 'Run a diagnostic tool in an executor; its outcome';
 COMMENT ON FUNCTION oncall_internal.try_guard(text) IS 'Run a query in an executor; its outcome';
 COMMENT ON FUNCTION oncall_internal.refuse_change() IS 'Trigger of the audit: refuses a change that the extension itself does not make';
+COMMENT ON FUNCTION oncall_internal.tell_sessions() IS 'Trigger of the catalogue: every session reads anew what it keeps of it in memory';

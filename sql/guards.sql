@@ -38,6 +38,16 @@ CREATE TRIGGER check_tool_row BEFORE INSERT OR UPDATE ON oncall.tool
     FOR EACH ROW EXECUTE FUNCTION oncall_internal.check_tool_row();
 COMMENT ON TRIGGER check_tool_row ON oncall.tool IS 'A tool that could not be used is refused when it is written';
 
+-- Sessions keep in memory what a search stands on. ALWAYS: replicated rows change it as well.
+CREATE TRIGGER tell_sessions AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON oncall.ops_runbooks
+    FOR EACH STATEMENT EXECUTE FUNCTION oncall_internal.tell_sessions();
+COMMENT ON TRIGGER tell_sessions ON oncall.ops_runbooks IS 'What sessions keep of the runbooks in memory is read anew after a change';
+CREATE TRIGGER tell_sessions AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON oncall.router_policy
+    FOR EACH STATEMENT EXECUTE FUNCTION oncall_internal.tell_sessions();
+COMMENT ON TRIGGER tell_sessions ON oncall.router_policy IS 'What sessions keep of the policies in memory is read anew after a change';
+ALTER TABLE oncall.ops_runbooks ENABLE ALWAYS TRIGGER tell_sessions;
+ALTER TABLE oncall.router_policy ENABLE ALWAYS TRIGGER tell_sessions;
+
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON oncall.incident_audit
     FOR EACH ROW EXECUTE FUNCTION oncall_internal.refuse_change();
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON oncall.incident_audit

@@ -3,7 +3,7 @@
 //! The journal is written in one go when the agent is done: it stands or falls with the transaction in any case, and a
 //! statement for each entry would cost a tenth of an alert's time.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -25,8 +25,7 @@ use crate::pod;
 use crate::settings;
 use crate::store::catalogue::Vectors;
 use crate::store::journal::{self, Batch, Entry};
-use crate::store::search::Ground;
-use crate::store::{self, measurements, search};
+use crate::store::{self, ground, measurements, search};
 
 /// Run an agent over a [`CallerHost`], whose every call is done when it returns: one poll finishes it.
 pub fn run<T>(agent: impl Future<Output = T>) -> T {
@@ -41,14 +40,13 @@ pub fn run<T>(agent: impl Future<Output = T>) -> T {
 pub struct CallerHost<'a> {
     incident: &'a str,
     journal: RefCell<Batch>,
-    ground: OnceCell<Ground>,
     found: RefCell<Option<Found>>,
 }
 
 impl<'a> CallerHost<'a> {
     /// The host of an agent at work on `incident`.
     pub fn new(incident: &'a str) -> Self {
-        Self { incident, journal: RefCell::default(), ground: OnceCell::new(), found: RefCell::new(None) }
+        Self { incident, journal: RefCell::default(), found: RefCell::new(None) }
     }
 
     /// Journal one call, which has just ended, under the next step number.
@@ -59,10 +57,6 @@ impl<'a> CallerHost<'a> {
     /// Its journal, to be written down. The agent is done.
     pub fn into_journal(self) -> Batch {
         self.journal.into_inner()
-    }
-
-    fn ground(&self) -> &Ground {
-        self.ground.get_or_init(|| must(search::ground()))
     }
 
     /// Log an answer of the builtin triage with what was retrieved for it.
@@ -83,7 +77,7 @@ impl Host for CallerHost<'_> {
     async fn embed(&self, query: &Redacted) -> Result<Vector, ModelError> {
         let started = Instant::now();
         let model = pod::embedding_model();
-        let embedded = embed_query(query, &model, &self.ground().vectors);
+        let embedded = embed_query(query, &model, &must(ground::current()).vectors);
         if embedded == Err(ModelError::NoPod) {
             return Err(ModelError::NoPod);
         }
@@ -101,11 +95,11 @@ impl Host for CallerHost<'_> {
     async fn retrieve(&self, alert: &Alert, query: &Redacted, pod: Option<Vector>) -> Retrieval {
         let started = Instant::now();
         let vector = builtin::embed(query.as_str());
-        let ground = self.ground();
+        let ground = must(ground::current());
         let weights = journaled::weights(&ground.policies, alert);
         let request = journaled::retrieve_request(alert, weights, pod.is_some());
         let retrieval = must(search::retrieve(
-            &ground.vectors,
+            &ground,
             &search::Query {
                 builtin: &vector,
                 pod: pod.as_ref(),

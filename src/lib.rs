@@ -54,7 +54,13 @@ pgrx::extension_sql_file!(
 pgrx::extension_sql_file!(
     "../sql/guards.sql",
     name = "guards",
-    requires = ["delivery", api::guards::refuse_change, api::workers::wake_pump, api::workers::wake]
+    requires = [
+        "delivery",
+        api::guards::refuse_change,
+        api::guards::tell_sessions,
+        api::workers::wake_pump,
+        api::workers::wake
+    ]
 );
 pgrx::extension_sql_file!(
     "../sql/functions.sql",

@@ -56,6 +56,7 @@ static REQUEST_TIMEOUT_MS: GucSetting<i32> = GucSetting::<i32>::new(30_000);
 static MAX_TOKENS: GucSetting<i32> = GucSetting::<i32>::new(1024);
 static PROMPT_TOKENS: GucSetting<i32> = GucSetting::<i32>::new(6000);
 static TOP_K: GucSetting<i32> = GucSetting::<i32>::new(5);
+static FLAT_SEARCH_SECTIONS: GucSetting<i32> = GucSetting::<i32>::new(4096);
 static AUTONOMY: GucSetting<AutonomySetting> = GucSetting::<AutonomySetting>::new(AutonomySetting::DryRun);
 static DELIVERY_TIMEOUT_MS: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 static ACTION_TIMEOUT_S: GucSetting<i32> = GucSetting::<i32>::new(1800);
@@ -196,6 +197,16 @@ pub fn define() {
         &TOP_K,
         1,
         50,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"oncall.flat_search_sections",
+        c"Up to how many sections of runbooks a session keeps the vectors in its memory and compares all of them.",
+        c"One byte a number: two kilobytes a section with a model of 1024 dimensions. Above, and at 0, the HNSW indexes are used.",
+        &FLAT_SEARCH_SECTIONS,
+        0,
+        65_536,
         GucContext::Suset,
         GucFlags::default(),
     );
@@ -367,6 +378,11 @@ pub fn prompt_tokens() -> usize {
 /// How many sections are retrieved for an alert.
 pub fn top_k() -> i32 {
     TOP_K.get()
+}
+
+/// Up to how many sections the flat index is used.
+pub fn flat_search_sections() -> i32 {
+    FLAT_SEARCH_SECTIONS.get()
 }
 
 /// Whether autonomous decisions act.

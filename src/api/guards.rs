@@ -1,7 +1,8 @@
-//! The trigger that keeps the audit append-only.
+//! The triggers that are more than SQL: the audit is append-only, and every session hears of a change in the catalogue.
 
 use pgrx::prelude::*;
 
+use crate::backend::changes;
 use crate::error::{OncallError, raise};
 use crate::store;
 
@@ -26,6 +27,15 @@ fn refuse_change<'a>(trigger: &'a PgTrigger<'a>) -> Result<Option<PgHeapTuple<'a
     let table = format!("{}.{}", trigger.table_schema().unwrap_or_default(), trigger.table_name().unwrap_or_default());
     // Raised, not returned: pgrx would make a panic of an `Err` from a trigger, and the SQLSTATE would be lost.
     raise(OncallError::AppendOnly { table })
+}
+
+/// Tell every session, at the commit, that what it keeps of this table in memory no longer holds.
+#[pg_trigger(
+    sql = "CREATE FUNCTION oncall_internal.tell_sessions() RETURNS trigger LANGUAGE c AS '@MODULE_PATHNAME@', '@FUNCTION_NAME@';"
+)]
+fn tell_sessions<'a>(trigger: &'a PgTrigger<'a>) -> Result<Option<PgHeapTuple<'a, impl WhoAllocated>>, OncallError> {
+    changes::announce(trigger.relid().unwrap_or(pg_sys::InvalidOid));
+    Ok(None::<PgHeapTuple<'a, AllocatedByPostgres>>)
 }
 
 /// Whether the row that changes is an intent, which its outcome completes.

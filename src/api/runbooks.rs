@@ -18,9 +18,9 @@ use serde_json::{Value, json};
 
 use crate::error::{Answer, OncallError};
 use crate::pod;
-use crate::store;
+
 use crate::store::catalogue::{self, Row, Vectors};
-use crate::store::search::{self, Ground};
+use crate::store::{self, ground, search};
 
 /// The most bytes of a runbook; one that is longer is none.
 const MOST_BYTES: usize = 1024 * 1024;
@@ -180,15 +180,15 @@ fn search(query: &str, k: i32) -> Answer<JsonB> {
         Err(error) => return Err(OncallError::Embedding(error).into()),
         Ok(mut vectors) => Some(Vector::from(vectors.pop().unwrap_or_default())),
     };
-    let Ground { vectors, policies } = search::ground()?;
+    let ground = ground::current()?;
     if let Some(vector) = &pod_vector {
-        refuse_mixed_models(&vectors)?;
-        refuse_wrong_dimension(vectors.dimension, vector.as_slice().len())?;
+        refuse_mixed_models(&ground.vectors)?;
+        refuse_wrong_dimension(ground.vectors.dimension, vector.as_slice().len())?;
     }
     let found = search::retrieve(
-        &vectors,
+        &ground,
         &search::Query { builtin: &builtin_vector, pod: pod_vector.as_ref(), alert_name: Some(query.trim()), k },
-        policy::select(&policies, None, None).weights(),
+        policy::select(&ground.policies, None, None).weights(),
     )?;
     Ok(JsonB(json!(found.sections)))
 }

@@ -1,6 +1,7 @@
 //! All `unsafe` code: what the server demands of C, behind functions that cannot be misused.
 
 pub mod board;
+pub mod changes;
 pub mod command;
 mod commit;
 pub mod executor;

@@ -9,6 +9,7 @@ pub mod agents;
 pub mod alert;
 pub mod builtin;
 pub mod delivery;
+pub mod flat;
 mod fnv;
 pub mod host;
 pub mod ids;

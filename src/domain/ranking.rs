@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use crate::ids::RunbookId;
-use crate::retrieval::FoundBy;
+use crate::retrieval::{FoundBy, Retrieved};
 
 /// How the two cosines are weighed against each other.
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -26,6 +26,12 @@ pub struct Candidate {
     pub section: String,
     /// Its place within the runbook.
     pub position: i32,
+    /// The runbook's title.
+    pub title: String,
+    /// The runbook's classification.
+    pub incident_type: Option<String>,
+    /// Its text.
+    pub content: String,
     /// Whether the runbook's `alerts:` list has the alert's name.
     pub named: bool,
     /// The cosine of the builtin vectors; no number where one of them is of a text without words.
@@ -34,26 +40,11 @@ pub struct Candidate {
     pub pod: Option<f64>,
 }
 
-/// A section among the first k.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Placed {
-    /// Its runbook.
-    pub runbook_id: RunbookId,
-    /// Its heading.
-    pub section: String,
-    /// The weighted sum of cosines.
-    pub similarity: f64,
-    /// The builtin cosine alone.
-    pub builtin_similarity: f64,
-    /// Which way found it.
-    pub found_by: FoundBy,
-}
-
 /// The first k, and what came behind them.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Default)]
 pub struct Ranking {
     /// Best first.
-    pub top: Vec<Placed>,
+    pub top: Vec<Retrieved>,
     /// The best builtin cosine of any other runbook than the first one's, among all candidates.
     pub runner_up: Option<f64>,
 }
@@ -77,7 +68,7 @@ pub fn rank(candidates: Vec<Candidate>, weights: Weights, k: usize, most: usize)
     let others = scored.iter().filter(|one| one.candidate.runbook_id != *first).map(|one| one.builtin);
     let farthest = || scored.iter().map(|one| one.builtin).reduce(f64::min).filter(|_| scored.len() >= most);
     let runner_up = others.reduce(f64::max).or_else(farthest);
-    Ranking { top: scored.into_iter().take(k).map(Scored::placed).collect(), runner_up }
+    Ranking { top: scored.into_iter().take(k).map(Scored::retrieved).collect(), runner_up }
 }
 
 fn distinct(candidates: Vec<Candidate>) -> Vec<Candidate> {
@@ -103,11 +94,14 @@ impl Scored {
         Self { candidate, builtin, similarity, leads: false }
     }
 
-    fn placed(self) -> Placed {
-        Placed {
+    fn retrieved(self) -> Retrieved {
+        Retrieved {
             found_by: if self.candidate.named { FoundBy::AlertName } else { FoundBy::Similarity },
             runbook_id: self.candidate.runbook_id,
+            title: self.candidate.title,
+            incident_type: self.candidate.incident_type,
             section: self.candidate.section,
+            content: self.candidate.content,
             similarity: self.similarity,
             builtin_similarity: self.builtin,
         }
@@ -136,7 +130,17 @@ mod tests {
 
     fn candidate(runbook: &str, section: &str, builtin: f64) -> Candidate {
         let runbook_id = RunbookId::new(runbook).unwrap();
-        Candidate { runbook_id, section: section.to_owned(), position: 0, named: false, builtin, pod: None }
+        Candidate {
+            runbook_id,
+            section: section.to_owned(),
+            position: 0,
+            title: String::new(),
+            incident_type: None,
+            content: format!("what {section} says"),
+            named: false,
+            builtin,
+            pod: None,
+        }
     }
 
     fn named(candidate: Candidate) -> Candidate {
@@ -145,7 +149,7 @@ mod tests {
 
     fn order(candidates: &[Candidate], k: usize) -> Vec<String> {
         let ranking = rank(candidates.to_vec(), EVEN, k, 15);
-        ranking.top.iter().map(|placed| format!("{}/{}", placed.runbook_id, placed.section)).collect()
+        ranking.top.iter().map(|found| format!("{}/{}", found.runbook_id, found.section)).collect()
     }
 
     #[test]
@@ -202,6 +206,6 @@ mod tests {
         assert_eq!(rank(found.clone(), EVEN, 2, 3).runner_up, Some(0.7), "another one is no nearer than that");
         found.push(candidate("B", "1", 0.1));
         assert_eq!(rank(found, EVEN, 2, 3).runner_up, Some(0.1));
-        assert_eq!(rank(Vec::new(), EVEN, 2, 3), Ranking::default());
+        assert!(rank(Vec::new(), EVEN, 2, 3).top.is_empty());
     }
 }

@@ -4,6 +4,7 @@ pub mod catalogue;
 pub mod chores;
 pub mod deliveries;
 pub mod dossier;
+pub mod ground;
 pub mod inbox;
 pub mod incidents;
 pub mod journal;

@@ -1,13 +1,8 @@
-//! `router_policy` and `circuit_breaker`: by what the router decides.
+//! `circuit_breaker`: the switch that stops the router.
 
-use oncall_domain::policy::{Breaker, Policy};
+use oncall_domain::policy::Breaker;
 
 use super::{Result, statement};
-
-/// Every policy that can still decide.
-pub fn all() -> Result<Vec<Policy>> {
-    Ok(statement!("policies").ask(&[])?.unwrap_or_default())
-}
 
 /// The breaker as it is now.
 pub fn breaker_now() -> Result<Breaker> {

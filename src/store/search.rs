@@ -1,19 +1,18 @@
-//! The search among the runbooks: candidates from the indexes, ranked by the domain's rules, then their texts.
+//! The search among the runbooks: candidates, from memory or from the indexes, ranked by the domain's rules.
 
-use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 
+use oncall_domain::flat::FlatIndex;
 use oncall_domain::ids::RunbookId;
-use oncall_domain::policy::Policy;
-use oncall_domain::ranking::{Candidate, Placed, Ranking, Weights, rank};
-use oncall_domain::retrieval::{Retrieval, Retrieved};
-use oncall_domain::runbook::Step;
+use oncall_domain::ranking::{Candidate, Ranking, Weights, rank};
+use oncall_domain::retrieval::Retrieval;
+use pgrx::datum::DatumWithOid;
 use pgrx::spi::SpiHeapTupleData;
 use pgvector::Vector;
-use serde::Deserialize;
 
 use super::catalogue::{self, Vectors};
-use super::{Result, Statement, reals, statement};
+use super::ground::Ground;
+use super::{Args, Result, Statement, reals, statement};
 use crate::backend::with_settings;
 use crate::error::OncallError;
 
@@ -46,31 +45,6 @@ const SEARCH_SETTINGS: &[(&CStr, &CStr)] = &[
     (c"plan_cache_mode", c"force_generic_plan"),
 ];
 
-/// What a search stands on beside its query.
-#[derive(Debug)]
-pub struct Ground {
-    /// What the catalogue's vectors are.
-    pub vectors: Vectors,
-    /// Every policy: the weights of the cosines stand there.
-    pub policies: Vec<Policy>,
-}
-
-/// Both, in one statement.
-pub fn ground() -> Result<Ground> {
-    #[derive(Deserialize)]
-    struct Answers {
-        vectors: Option<Vectors>,
-        policies: Option<Vec<Policy>>,
-    }
-    let questions = Statement::together(&[
-        ("vectors", include_str!("sql/vectors.sql")),
-        ("policies", include_str!("sql/policies.sql")),
-    ]);
-    let found: Option<Answers> = questions.ask(&[])?;
-    let Answers { vectors, policies } = found.unwrap_or(Answers { vectors: None, policies: None });
-    Ok(Ground { vectors: vectors.ok_or_else(catalogue::no_vectors)?, policies: policies.unwrap_or_default() })
-}
-
 /// What a search goes by.
 #[derive(Debug)]
 pub struct Query<'a> {
@@ -84,43 +58,49 @@ pub struct Query<'a> {
     pub k: i32,
 }
 
-/// The top k sections among `vectors`, and every step of their runbooks.
-pub fn retrieve(vectors: &Vectors, query: &Query<'_>, weights: Weights) -> Result<Retrieval> {
-    let candidates = query.k + MORE_CANDIDATES;
-    let ef_search = CString::new(ef_search(vectors.sections, candidates).to_string()).expect("digits hold no NUL");
-    let settings = [SEARCH_SETTINGS, &[(c"hnsw.ef_search", ef_search.as_c_str())]].concat();
-    with_settings(&settings, || {
-        let found = candidates_for(vectors, query, candidates)?;
-        let Ranking { top, runner_up } = rank(found, weights, query.k as usize, candidates as usize);
-        let (mut texts, steps) = texts_of(&top)?;
-        let sections = top.into_iter().filter_map(|placed| {
-            let Placed { runbook_id, section, similarity, builtin_similarity, found_by } = placed;
-            let text = texts.remove(&(runbook_id.clone(), section.clone()))?;
-            let Text { title, incident_type, content } = text;
-            Some(Retrieved {
-                runbook_id,
-                title,
-                incident_type,
-                section,
-                content,
-                similarity,
-                builtin_similarity,
-                found_by,
-            })
-        });
-        Ok(Retrieval { sections: sections.collect(), steps, runner_up })
+/// The top k sections, and every sound step of their runbooks.
+pub fn retrieve(ground: &Ground, query: &Query<'_>, weights: Weights) -> Result<Retrieval> {
+    let most = query.k + MORE_CANDIDATES;
+    let found = match &ground.flat {
+        Some(flat) => candidates_among(flat, query, weights, most)?,
+        None => candidates(&ground.vectors, query, most)?,
+    };
+    let Ranking { top, runner_up } = rank(found, weights, query.k as usize, most as usize);
+    let mut retrieval = Retrieval { sections: top, steps: Vec::new(), runner_up };
+    retrieval.steps = catalogue::steps_of(&retrieval.runbooks())?;
+    Ok(retrieval)
+}
+
+/// By the vectors in memory: it knows which are near, and the table what they say.
+fn candidates_among(flat: &FlatIndex, query: &Query<'_>, weights: Weights, most: i32) -> Result<Vec<Candidate>> {
+    let near = flat.nearest(query.builtin.as_slice(), query.pod.map(Vector::as_slice), weights, most as usize);
+    let runbooks: Vec<String> = near.iter().map(|section| section.runbook_id.as_str().to_owned()).collect();
+    let sections: Vec<String> = near.iter().map(|section| section.section.clone()).collect();
+    let [builtin, pod, name] = query.args();
+    let settings = SEARCH_SETTINGS;
+    with_settings(settings, || {
+        read(statement!("candidates_among"), &[builtin, pod, name, runbooks.into(), sections.into()])
     })
 }
 
-fn candidates_for(vectors: &Vectors, query: &Query<'_>, most: i32) -> Result<Vec<Candidate>> {
+/// By both indexes.
+fn candidates(vectors: &Vectors, query: &Query<'_>, most: i32) -> Result<Vec<Candidate>> {
     let search = Statement::filled(include_str!("sql/candidates.sql"), "@dimension@", &vectors.dimension.to_string());
-    let args = &[
-        reals(query.builtin),
-        query.pod.map(|vector| vector.as_slice().to_vec()).into(),
-        query.alert_name.map(str::to_owned).into(),
-        most.into(),
-    ];
-    let columns = |row: SpiHeapTupleData<'_>| {
+    let ef_search = CString::new(ef_search(vectors.sections, most).to_string()).expect("digits hold no NUL");
+    let settings = [SEARCH_SETTINGS, &[(c"hnsw.ef_search", ef_search.as_c_str())]].concat();
+    let [builtin, pod, name] = query.args();
+    with_settings(&settings, || read(search, &[builtin, pod, name, most.into()]))
+}
+
+impl Query<'_> {
+    fn args<'a>(&self) -> [DatumWithOid<'a>; 3] {
+        let pod = self.pod.map(|vector| vector.as_slice().to_vec());
+        [reals(self.builtin), pod.into(), self.alert_name.map(str::to_owned).into()]
+    }
+}
+
+fn read(search: Statement, args: &Args<'_>) -> Result<Vec<Candidate>> {
+    search.rows(args, |row: SpiHeapTupleData<'_>| {
         let text = |ordinal| row.get::<String>(ordinal).map(Option::unwrap_or_default);
         let runbook_id = RunbookId::new(text(1)?);
         Ok(Candidate {
@@ -130,39 +110,9 @@ fn candidates_for(vectors: &Vectors, query: &Query<'_>, most: i32) -> Result<Vec
             named: row.get(4)?.unwrap_or_default(),
             builtin: row.get(5)?.unwrap_or(f64::NAN),
             pod: row.get(6)?,
+            title: text(7)?,
+            incident_type: row.get(8)?,
+            content: text(9)?,
         })
-    };
-    search.rows(args, columns)
-}
-
-/// What a section says.
-#[derive(Debug, Deserialize)]
-struct Text {
-    title: String,
-    incident_type: Option<String>,
-    content: String,
-}
-
-type Texts = BTreeMap<(RunbookId, String), Text>;
-
-/// What these sections say, and the steps of their runbooks in the order in which those come first.
-fn texts_of(top: &[Placed]) -> Result<(Texts, Vec<Step>)> {
-    #[derive(Deserialize)]
-    struct Keyed {
-        runbook_id: RunbookId,
-        section: String,
-        #[serde(flatten)]
-        text: Text,
-    }
-    #[derive(Default, Deserialize)]
-    struct Found {
-        sections: Option<Vec<Keyed>>,
-        steps: Option<Vec<Step>>,
-    }
-    let runbooks: Vec<String> = top.iter().map(|placed| placed.runbook_id.as_str().to_owned()).collect();
-    let sections: Vec<String> = top.iter().map(|placed| placed.section.clone()).collect();
-    let found: Found = statement!("sections").ask(&[runbooks.into(), sections.into()])?.unwrap_or_default();
-    let texts = found.sections.unwrap_or_default().into_iter();
-    let texts = texts.map(|one| ((one.runbook_id, one.section), one.text)).collect();
-    Ok((texts, found.steps.unwrap_or_default()))
+    })
 }

@@ -33,10 +33,9 @@ use crate::error::OncallError;
 use crate::journaled::{self, Found};
 use crate::pod;
 use crate::settings;
-use crate::store::catalogue;
 use crate::store::journal::{self, Entry};
 use crate::store::work::Purpose;
-use crate::store::{self, deliveries, measurements, policies, search};
+use crate::store::{self, deliveries, ground, measurements, policies, search};
 
 /// Why a conversation ends in the middle. It travels by unwinding: agents know nothing of journals and databases.
 #[derive(Debug, thiserror::Error)]
@@ -211,7 +210,7 @@ impl Host for WorkerHost {
         }
         let started = Instant::now();
         let model = pod::embedding_model();
-        let embedded = match must(transaction(catalogue::vectors)).comparable_with(&model) {
+        let embedded = match must(transaction(ground::current)).vectors.comparable_with(&model) {
             Err(error) => Err(error),
             Ok(dimension) => {
                 let text = builtin::pod_query_text(query.as_str());
@@ -232,7 +231,7 @@ impl Host for WorkerHost {
         // A policy that was changed since says nothing about what was retrieved then.
         let known = self.conversation.replay.asked(&self.agent, self.step.get() + 1);
         let known = known.and_then(|request| journaled::weights_of(&request));
-        let weights = known.unwrap_or_else(|| journaled::weights(&must(transaction(policies::all)), alert));
+        let weights = known.unwrap_or_else(|| journaled::weights(&must(transaction(ground::current)).policies, alert));
         let request = journaled::retrieve_request(alert, weights, pod.is_some());
         let vector = builtin::embed(query.as_str());
         let retrieval: Retrieval = self.in_database("retrieve", request, || {
@@ -242,7 +241,7 @@ impl Host for WorkerHost {
                 alert_name: alert.name.as_deref(),
                 k: settings::top_k(),
             };
-            Ok(json!(search::retrieve(&catalogue::vectors()?, &asked, weights)?))
+            Ok(json!(search::retrieve(&*ground::current()?, &asked, weights)?))
         });
         self.conversation.found.replace(Some(Found::new(query.clone(), vector, &retrieval)));
         retrieval

@@ -1,0 +1,100 @@
+//! What every search stands on, kept in memory for as long as it holds: the policies, what the vectors are, and, where the
+//! sections are few, all of their vectors.
+//!
+//! A search would spend more on reading it than on searching. Nothing is decided by it: what it finds is read from the
+//! tables, and so is every step and every policy that decides.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use oncall_domain::flat::{FlatIndex, Section};
+use oncall_domain::ids::RunbookId;
+use oncall_domain::policy::Policy;
+use pgrx::pg_sys;
+use pgrx::spi::SpiHeapTupleData;
+use serde::Deserialize;
+
+use super::catalogue::{self, Vectors};
+use super::{Result, Statement, statement};
+use crate::backend::changes;
+use crate::error::OncallError;
+use crate::settings;
+
+/// What a search stands on beside its query.
+#[derive(Debug)]
+pub struct Ground {
+    /// What the catalogue's vectors are.
+    pub vectors: Vectors,
+    /// Every policy: the weights of the cosines stand there.
+    pub policies: Vec<Policy>,
+    /// Every section's vectors; none where there are more of them than `oncall.flat_search_sections`.
+    pub flat: Option<FlatIndex>,
+}
+
+struct Kept {
+    heard: u64,
+    most: i32,
+    ground: Rc<Ground>,
+}
+
+thread_local! {
+    // A backend is one thread: this is what it keeps.
+    static KEPT: RefCell<Option<Kept>> = const { RefCell::new(None) };
+}
+
+/// The ground as it is now.
+pub fn current() -> Result<Rc<Ground>> {
+    let most = settings::flat_search_sections();
+    let heard = changes::heard();
+    let holds = |kept: &&Kept| kept.heard == heard && kept.most == most;
+    if let Some(ground) = KEPT.with_borrow(|kept| kept.as_ref().filter(holds).map(|kept| Rc::clone(&kept.ground))) {
+        return Ok(ground);
+    }
+    // Let go of first: two of them would need twice the memory.
+    KEPT.set(None);
+    let tables: Vec<u32> = statement!("searched_tables").ask(&[])?.unwrap_or_default();
+    changes::watch(tables.into_iter().map(pg_sys::Oid::from).collect());
+    let heard = changes::heard();
+    let ground = Rc::new(changes::with_latest_snapshot(|| read(most))?);
+    if changes::is_read_committed() {
+        KEPT.set(Some(Kept { heard, most, ground: Rc::clone(&ground) }));
+    }
+    Ok(ground)
+}
+
+fn read(most: i32) -> Result<Ground> {
+    #[derive(Default, Deserialize)]
+    struct Answers {
+        vectors: Option<Vectors>,
+        policies: Option<Vec<Policy>>,
+        are_few: bool,
+    }
+    let questions = Statement::together(&[
+        ("vectors", include_str!("sql/vectors.sql")),
+        ("policies", include_str!("sql/policies.sql")),
+        ("are_few", include_str!("sql/are_few.sql")),
+    ]);
+    let Answers { vectors, policies, are_few } = questions.ask(&[most.into()])?.unwrap_or_default();
+    Ok(Ground {
+        vectors: vectors.ok_or_else(catalogue::no_vectors)?,
+        policies: policies.unwrap_or_default(),
+        flat: are_few.then(all_vectors).transpose()?,
+    })
+}
+
+fn all_vectors() -> Result<FlatIndex> {
+    let section = |row: SpiHeapTupleData<'_>| {
+        let runbook_id = RunbookId::new(row.get::<String>(1)?.unwrap_or_default());
+        let runbook_id = runbook_id.map_err(|error| OncallError::Catalogue { reason: error.to_string() })?;
+        let section = row.get::<String>(2)?.unwrap_or_default();
+        let vector = |ordinal| row.get::<&[u8]>(ordinal).map(|sent| sent.map(received).unwrap_or_default());
+        Ok((Section { runbook_id, section }, vector(3)?, vector(4)?))
+    };
+    Ok(FlatIndex::new(statement!("all_vectors").rows(&[], section)?))
+}
+
+/// The numbers of a vector as pgvector sends it.
+fn received(sent: &[u8]) -> Vec<f32> {
+    let (numbers, _) = sent.get(4..).unwrap_or_default().as_chunks();
+    numbers.iter().map(|&bytes| f32::from_be_bytes(bytes)).collect()
+}
