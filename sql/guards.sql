@@ -42,10 +42,14 @@ COMMENT ON TRIGGER check_tool_row ON oncall.tool IS 'A tool that could not be us
 CREATE TRIGGER tell_sessions AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON oncall.ops_runbooks
     FOR EACH STATEMENT EXECUTE FUNCTION oncall_internal.tell_sessions();
 COMMENT ON TRIGGER tell_sessions ON oncall.ops_runbooks IS 'What sessions keep of the runbooks in memory is read anew after a change';
+CREATE TRIGGER tell_sessions AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON oncall.tool
+    FOR EACH STATEMENT EXECUTE FUNCTION oncall_internal.tell_sessions();
+COMMENT ON TRIGGER tell_sessions ON oncall.tool IS 'What sessions keep of the tools in memory is read anew after a change';
 CREATE TRIGGER tell_sessions AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON oncall.router_policy
     FOR EACH STATEMENT EXECUTE FUNCTION oncall_internal.tell_sessions();
 COMMENT ON TRIGGER tell_sessions ON oncall.router_policy IS 'What sessions keep of the policies in memory is read anew after a change';
 ALTER TABLE oncall.ops_runbooks ENABLE ALWAYS TRIGGER tell_sessions;
+ALTER TABLE oncall.tool ENABLE ALWAYS TRIGGER tell_sessions;
 ALTER TABLE oncall.router_policy ENABLE ALWAYS TRIGGER tell_sessions;
 
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON oncall.incident_audit

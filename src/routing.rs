@@ -76,7 +76,7 @@ impl Routed {
 pub fn decide(id: &str, case: &Case) -> store::Result<Decision> {
     let untriaged = || OncallError::NotRoutable { id: id.to_owned(), state: "not triaged".to_owned() };
     let triage = case.triage.as_ref().ok_or_else(untriaged)?;
-    let facts = incidents::facts(&case.runbooks)?;
+    let facts = incidents::facts(&case.runbooks, &triage.reply.recommended_actions)?;
     // For an alert that nobody could read there is no step, whatever was retrieved for the words that say so.
     let unreadable = case.source.as_deref() == Some(UNREADABLE_SOURCE);
     let steps = if unreadable { Vec::new() } else { facts.steps };

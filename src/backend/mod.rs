@@ -1,5 +1,6 @@
 //! All `unsafe` code: what the server demands of C, behind functions that cannot be misused.
 
+mod array;
 pub mod board;
 pub mod changes;
 pub mod command;
@@ -22,6 +23,7 @@ use std::ffi::CStr;
 
 use pgrx::pg_sys;
 
+pub use array::reals;
 pub use commit::wake_pump_at_commit;
 pub use helper::{Abandoned, run_interruptibly, spawn_masked};
 pub use hooks::install as install_hooks;

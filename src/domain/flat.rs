@@ -38,20 +38,36 @@ impl FlatIndex {
         Self { sections: keys, builtin: Vectors::new(&builtin), pod: Vectors::new(&pod) }
     }
 
-    /// The `count` sections with the highest weighted sum of cosines, and the `count` with the highest builtin cosine, in
-    /// no order; each once. Without a pod's vector the builtin cosine is the sum.
-    pub fn nearest(&self, builtin: &[f32], pod: Option<&[f32]>, weights: Weights, count: usize) -> Vec<&Section> {
-        let by_builtin = self.builtin.cosines(builtin);
-        let mut places = best(&by_builtin, count);
-        if let Some(pod) = pod {
+    /// Compare a query with every section. Without a pod's vector the builtin cosine is the sum.
+    pub fn compare(&self, builtin: &[f32], pod: Option<&[f32]>, weights: Weights) -> Compared<'_> {
+        let builtin = self.builtin.cosines(builtin);
+        let sums = pod.map(|pod| {
             let (b, p) = (weights.builtin as f32, weights.pod as f32);
-            let sums: Vec<f32> =
-                by_builtin.iter().zip(self.pod.cosines(pod)).map(|(builtin, pod)| b * builtin + p * pod).collect();
-            places.extend(best(&sums, count));
-            places.sort_unstable();
-            places.dedup();
-        }
+            builtin.iter().zip(self.pod.cosines(pod)).map(|(builtin, pod)| b * builtin + p * pod).collect()
+        });
+        Compared { sections: &self.sections, builtin, sums }
+    }
+}
+
+/// How near every section is to a query.
+#[derive(Debug)]
+pub struct Compared<'a> {
+    sections: &'a [Section],
+    builtin: Vec<f32>,
+    sums: Option<Vec<f32>>,
+}
+
+impl<'a> Compared<'a> {
+    /// The `count` sections with the highest weighted sums of cosines, in no order.
+    pub fn nearest(&self, count: usize) -> Vec<&'a Section> {
+        let places = best(self.sums.as_ref().unwrap_or(&self.builtin), count);
         places.into_iter().map(|place| &self.sections[place]).collect()
+    }
+
+    /// The best builtin cosine of any other runbook than this one.
+    pub fn best_of_others(&self, runbook: &RunbookId) -> Option<f64> {
+        let others = self.sections.iter().zip(&self.builtin).filter(|(section, _)| section.runbook_id != *runbook);
+        others.map(|(_, &cosine)| f64::from(cosine)).reduce(f64::max)
     }
 }
 

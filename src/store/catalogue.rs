@@ -71,7 +71,7 @@ impl StepsOf {
 
 /// The steps of `runbooks` as they stand now: those whose tool is there and still lets them.
 pub fn steps_of(runbooks: &[RunbookId]) -> Result<Vec<Step>> {
-    statement!("steps_of").ask::<StepsOf>(&[ids(runbooks)])?.unwrap_or_default().sound()
+    statement!("steps_of").ask::<StepsOf>(&[ids(runbooks), None::<Vec<String>>.into()])?.unwrap_or_default().sound()
 }
 
 /// Every sound tool. One that is not (a trigger refuses it, so somebody took that away) is none, and the rest still work.

@@ -1,15 +1,18 @@
-//! What every search stands on, kept in memory for as long as it holds: the policies, what the vectors are, and, where the
-//! sections are few, all of their vectors.
+//! What every search stands on, kept in memory for as long as it holds: the policies, what the vectors are, where the
+//! sections are few all of their vectors, and the steps of what was found before.
 //!
-//! A search would spend more on reading it than on searching. Nothing is decided by it: what it finds is read from the
-//! tables, and so is every step and every policy that decides.
+//! A search would spend more on reading it than on searching. Nothing is decided by it: the sections that it finds are read
+//! from the table, and so is every policy and every step by which the router decides.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::LazyLock;
 
 use oncall_domain::flat::{FlatIndex, Section};
 use oncall_domain::ids::RunbookId;
 use oncall_domain::policy::Policy;
+use oncall_domain::runbook::Step;
 use pgrx::pg_sys;
 use pgrx::spi::SpiHeapTupleData;
 use serde::Deserialize;
@@ -29,6 +32,23 @@ pub struct Ground {
     pub policies: Vec<Policy>,
     /// Every section's vectors; none where there are more of them than `oncall.flat_search_sections`.
     pub flat: Option<FlatIndex>,
+    steps: RefCell<BTreeMap<RunbookId, Vec<Step>>>,
+}
+
+impl Ground {
+    /// Every sound step of `runbooks`, in their order.
+    pub fn steps_of(&self, runbooks: &[RunbookId]) -> Result<Vec<Step>> {
+        let mut known = self.steps.borrow_mut();
+        let unknown: Vec<RunbookId> = runbooks.iter().filter(|id| !known.contains_key(id)).cloned().collect();
+        if !unknown.is_empty() {
+            let steps = changes::with_latest_snapshot(|| catalogue::steps_of(&unknown))?;
+            known.extend(unknown.into_iter().map(|id| (id, Vec::new())));
+            for step in steps {
+                known.entry(step.id.runbook()).or_default().push(step);
+            }
+        }
+        Ok(runbooks.iter().filter_map(|id| known.get(id)).flatten().cloned().collect())
+    }
 }
 
 struct Kept {
@@ -69,16 +89,20 @@ fn read(most: i32) -> Result<Ground> {
         policies: Option<Vec<Policy>>,
         are_few: bool,
     }
-    let questions = Statement::together(&[
-        ("vectors", include_str!("sql/vectors.sql")),
-        ("policies", include_str!("sql/policies.sql")),
-        ("are_few", include_str!("sql/are_few.sql")),
-    ]);
-    let Answers { vectors, policies, are_few } = questions.ask(&[most.into()])?.unwrap_or_default();
+    static QUESTIONS: LazyLock<String> = LazyLock::new(|| {
+        Statement::together(&[
+            ("vectors", include_str!("sql/vectors.sql")),
+            ("policies", include_str!("sql/policies.sql")),
+            ("are_few", include_str!("sql/are_few.sql")),
+        ])
+    });
+    let Answers { vectors, policies, are_few } =
+        Statement::new(QUESTIONS.as_str()).ask(&[most.into()])?.unwrap_or_default();
     Ok(Ground {
         vectors: vectors.ok_or_else(catalogue::no_vectors)?,
         policies: policies.unwrap_or_default(),
         flat: are_few.then(all_vectors).transpose()?,
+        steps: RefCell::default(),
     })
 }
 

@@ -1,6 +1,7 @@
 //! `incident_audit`: one row for each accepted alert.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use oncall_domain::alert::{Alert, Severity};
 use oncall_domain::ids::{RunbookId, StepId};
@@ -134,7 +135,7 @@ pub fn case(id: &str) -> Result<Case> {
 pub struct Facts {
     /// The classification that the best runbook stands for: by it the policy is chosen, never by a model's word.
     pub incident_type: Option<String>,
-    /// Every step of the runbooks, as it stands now.
+    /// The recommended steps, as they stand now: those of the runbooks, whose tool is there and lets them.
     pub steps: Vec<Step>,
     /// Every policy that can still decide.
     pub policies: Vec<Policy>,
@@ -146,8 +147,9 @@ pub struct Facts {
     pub repeats_last_hour: BTreeMap<StepId, u32>,
 }
 
-/// What the decision on an incident goes by for which `runbooks` were retrieved, best first; in one statement.
-pub fn facts(runbooks: &[RunbookId]) -> Result<Facts> {
+/// What the decision on an incident goes by for which `runbooks` were retrieved, best first, and `actions` recommended; in
+/// one statement.
+pub fn facts(runbooks: &[RunbookId], actions: &[String]) -> Result<Facts> {
     #[derive(Default, Deserialize)]
     #[serde(default)]
     struct Answers {
@@ -158,15 +160,19 @@ pub fn facts(runbooks: &[RunbookId]) -> Result<Facts> {
         actions_last_hour: Option<u32>,
         repeats_last_hour: Option<BTreeMap<StepId, u32>>,
     }
-    let questions = Statement::together(&[
-        ("incident_type", include_str!("sql/incident_type.sql")),
-        ("steps_of", include_str!("sql/steps_of.sql")),
-        ("policies", include_str!("sql/policies.sql")),
-        ("breaker", include_str!("sql/breaker.sql")),
-        ("actions_last_hour", include_str!("sql/actions_last_hour.sql")),
-        ("repeats_last_hour", include_str!("sql/repeats_last_hour.sql")),
-    ]);
-    let found: Answers = questions.ask(&[catalogue::ids(runbooks)])?.unwrap_or_default();
+    static QUESTIONS: LazyLock<String> = LazyLock::new(|| {
+        Statement::together(&[
+            ("incident_type", include_str!("sql/incident_type.sql")),
+            ("steps_of", include_str!("sql/steps_of.sql")),
+            ("policies", include_str!("sql/policies.sql")),
+            ("breaker", include_str!("sql/breaker.sql")),
+            ("actions_last_hour", include_str!("sql/actions_last_hour.sql")),
+            ("repeats_last_hour", include_str!("sql/repeats_last_hour.sql")),
+        ])
+    });
+    let found: Answers = Statement::new(QUESTIONS.as_str())
+        .ask(&[catalogue::ids(runbooks), actions.to_vec().into()])?
+        .unwrap_or_default();
     Ok(Facts {
         incident_type: found.incident_type,
         steps: found.steps_of.unwrap_or_default().sound()?,

@@ -1,5 +1,7 @@
 //! `metric_sample` and `pg_stat_statements`: what was measured of late.
 
+use std::sync::LazyLock;
+
 use oncall_domain::host::Metric;
 use serde::Deserialize;
 
@@ -12,11 +14,14 @@ pub fn recent() -> Result<Vec<Metric>> {
         samples: Vec<Metric>,
         statements_schema: Option<String>,
     }
-    let questions = Statement::together(&[
-        ("samples", include_str!("sql/samples.sql")),
-        ("statements_schema", include_str!("sql/statements_schema.sql")),
-    ]);
-    let Some(Found { samples: mut metrics, statements_schema }) = questions.ask(&[])? else { return Ok(Vec::new()) };
+    static QUESTIONS: LazyLock<String> = LazyLock::new(|| {
+        Statement::together(&[
+            ("samples", include_str!("sql/samples.sql")),
+            ("statements_schema", include_str!("sql/statements_schema.sql")),
+        ])
+    });
+    let found = Statement::new(QUESTIONS.as_str()).ask(&[])?;
+    let Some(Found { samples: mut metrics, statements_schema }) = found else { return Ok(Vec::new()) };
     if let Some(schema) = statements_schema {
         let slowest = Statement::filled(include_str!("sql/statements.sql"), "@statements@", &schema);
         let statements: Option<Vec<Metric>> = slowest.ask(&[])?;

@@ -20,6 +20,7 @@ pub mod work;
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ptr;
 
 use jiff::Timestamp;
 use pgrx::datum::DatumWithOid;
@@ -28,6 +29,7 @@ use pgrx::spi::{self, OwnedPreparedStatement, SpiHeapTupleData};
 use pgrx::{JsonB, PgOid, Spi};
 use serde::de::DeserializeOwned;
 
+use crate::backend;
 use crate::error::OncallError;
 
 pub use pen::{forgetting, is_forgetting, is_writing, writing};
@@ -55,11 +57,11 @@ impl Statement {
     }
 
     /// Several statements that ask, as one: it answers with an object of their answers by these names. They see the same
-    /// state, and the server goes to work once; their parameters are shared.
-    pub fn together(questions: &[(&str, &'static str)]) -> Self {
+    /// state, and the server goes to work once; their parameters are shared. For a static, which is made once.
+    pub fn together(questions: &[(&str, &'static str)]) -> String {
         // Each on lines of its own: a file may end in a comment.
         let fields: Vec<String> = questions.iter().map(|(name, text)| format!("'{name}', (\n{text}\n)")).collect();
-        Self::filled(include_str!("sql/together.sql"), "@questions@", &fields.join(", "))
+        include_str!("sql/together.sql").replace("@questions@", &fields.join(", "))
     }
 
     /// Run it as a reader and take the one json or jsonb value that it answers with; `None` for no row or NULL.
@@ -90,7 +92,7 @@ impl Statement {
 
     /// Its plan, kept for the life of the process: planning all statements of an alert anew costs more than running them.
     fn plan(self, args: &Args<'_>) -> Result<&'static OwnedPreparedStatement> {
-        if let Some(plan) = PLANS.with_borrow(|plans| plans.get(self.0.as_ref()).copied()) {
+        if let Some(plan) = PLANS.with_borrow(|plans| plans.find(&self)) {
             return Ok(plan);
         }
         let vector = if self.0.contains("@vector@") { vector_schema()? } else { String::new() };
@@ -99,14 +101,37 @@ impl Statement {
         let plan = Spi::connect(|client| client.prepare(sql.as_str(), &types).map(|plan| plan.keep()))?;
         // Never dropped: a destructor at the end of the process would free it after the server's memory is gone.
         let plan: &'static OwnedPreparedStatement = Box::leak(Box::new(plan));
-        PLANS.with_borrow_mut(|plans| plans.insert(self.0, plan));
+        PLANS.with_borrow_mut(|plans| plans.keep(self, plan));
         Ok(plan)
     }
 }
 
 thread_local! {
-    // A backend is one thread: these are its plans, by the text of their statements.
-    static PLANS: RefCell<HashMap<Cow<'static, str>, &'static OwnedPreparedStatement>> = RefCell::default();
+    // A backend is one thread: these are its plans.
+    static PLANS: RefCell<Plans> = RefCell::default();
+}
+
+/// Plans by the text of their statements: that of a file by where it lies, since to hash it takes longer than to find it.
+#[derive(Default)]
+struct Plans {
+    of_files: HashMap<*const str, &'static OwnedPreparedStatement>,
+    of_others: HashMap<String, &'static OwnedPreparedStatement>,
+}
+
+impl Plans {
+    fn find(&self, statement: &Statement) -> Option<&'static OwnedPreparedStatement> {
+        match &statement.0 {
+            Cow::Borrowed(text) => self.of_files.get(&ptr::from_ref(*text)).copied(),
+            Cow::Owned(text) => self.of_others.get(text).copied(),
+        }
+    }
+
+    fn keep(&mut self, statement: Statement, plan: &'static OwnedPreparedStatement) {
+        match statement.0 {
+            Cow::Borrowed(text) => self.of_files.insert(ptr::from_ref(text), plan),
+            Cow::Owned(text) => self.of_others.insert(text, plan),
+        };
+    }
 }
 
 /// The statement in the file `sql/<name>.sql` beside this module.
@@ -146,7 +171,7 @@ pub fn jsonb<'a>(value: &impl serde::Serialize) -> Result<DatumWithOid<'a>> {
 
 /// A vector as a `real[]` argument: the cast to `vector` checks length and finiteness, and costs microseconds.
 pub fn reals<'a>(vector: &pgvector::Vector) -> DatumWithOid<'a> {
-    vector.as_slice().to_vec().into()
+    backend::reals(vector.as_slice())
 }
 
 /// The time of the transaction: the same for every call of an agent, as on replay.

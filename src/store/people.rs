@@ -29,7 +29,7 @@ pub fn record_resolution(id: &str, what: &str) -> Result<()> {
 /// The policy in force for an incident.
 pub fn policy_in_force(id: &str) -> Result<Policy> {
     let case = incidents::case(id)?;
-    let facts = incidents::facts(&case.runbooks)?;
+    let facts = incidents::facts(&case.runbooks, &[])?;
     Ok(select(&facts.policies, case.severity, facts.incident_type.as_deref()).clone())
 }
 

@@ -10,7 +10,7 @@ use pgrx::datum::DatumWithOid;
 use pgrx::spi::SpiHeapTupleData;
 use pgvector::Vector;
 
-use super::catalogue::{self, Vectors};
+use super::catalogue::Vectors;
 use super::ground::Ground;
 use super::{Args, Result, Statement, reals, statement};
 use crate::backend::with_settings;
@@ -22,16 +22,19 @@ pub const MOST_SECTIONS: i32 = 100;
 /// How many candidates each index gives beyond k, so that the runner-up is among them.
 const MORE_CANDIDATES: i32 = 10;
 
-/// What `hnsw.ef_search` is for a catalogue of unknown size.
-const USUAL_EF_SEARCH: i32 = 40;
+/// How many sections beyond k are read where all are compared in memory: what rounding may have put into the wrong order.
+const SPARE_SECTIONS: i32 = 5;
+
+/// The least `hnsw.ef_search`: with 20, one in twenty of the five nearest was missing among 5,000 sections of real runbooks.
+const LEAST_EF_SEARCH: i32 = 40;
 
 /// How many elements of an index a search keeps in view (`hnsw.ef_search`): its cost and its recall.
 ///
 /// It must exceed the candidates. Beyond that it grows with the root of the catalogue: what keeps recall@5 at 0.98 among
-/// 50,000 sections costs three times as much as 2,000 sections need (measured by the benchmark).
+/// 50,000 sections is 63 (measured by the benchmark). An unknown size, before the first ANALYZE, is negative.
 fn ef_search(sections: f64, candidates: i32) -> i32 {
-    let wanted = if sections < 0.0 { USUAL_EF_SEARCH } else { (sections.sqrt() / 3.5) as i32 };
-    wanted.clamp(candidates + 5, 1000)
+    let by_size = (sections.max(0.0).sqrt() / 3.5) as i32;
+    by_size.max(LEAST_EF_SEARCH).clamp(candidates + 5, 1000)
 }
 
 /// What the search runs under. The planner does not count what a comparison of two vectors costs, so in a small
@@ -60,42 +63,45 @@ pub struct Query<'a> {
 
 /// The top k sections, and every sound step of their runbooks.
 pub fn retrieve(ground: &Ground, query: &Query<'_>, weights: Weights) -> Result<Retrieval> {
-    let most = query.k + MORE_CANDIDATES;
-    let found = match &ground.flat {
-        Some(flat) => candidates_among(flat, query, weights, most)?,
-        None => candidates(&ground.vectors, query, most)?,
+    let Ranking { top, runner_up } = match &ground.flat {
+        Some(flat) => rank_of_all(flat, query, weights)?,
+        None => rank_of_candidates(&ground.vectors, query, weights)?,
     };
-    let Ranking { top, runner_up } = rank(found, weights, query.k as usize, most as usize);
     let mut retrieval = Retrieval { sections: top, steps: Vec::new(), runner_up };
-    retrieval.steps = catalogue::steps_of(&retrieval.runbooks())?;
+    retrieval.steps = ground.steps_of(&retrieval.runbooks())?;
     Ok(retrieval)
 }
 
-/// By the vectors in memory: it knows which are near, and the table what they say.
-fn candidates_among(flat: &FlatIndex, query: &Query<'_>, weights: Weights, most: i32) -> Result<Vec<Candidate>> {
-    let near = flat.nearest(query.builtin.as_slice(), query.pod.map(Vector::as_slice), weights, most as usize);
+/// By the vectors in memory: they know which sections are near, and the table what these say.
+fn rank_of_all(flat: &FlatIndex, query: &Query<'_>, weights: Weights) -> Result<Ranking> {
+    let compared = flat.compare(query.builtin.as_slice(), query.pod.map(Vector::as_slice), weights);
+    let most = (query.k + SPARE_SECTIONS) as usize;
+    let near = compared.nearest(most);
     let runbooks: Vec<String> = near.iter().map(|section| section.runbook_id.as_str().to_owned()).collect();
     let sections: Vec<String> = near.iter().map(|section| section.section.clone()).collect();
     let [builtin, pod, name] = query.args();
-    let settings = SEARCH_SETTINGS;
-    with_settings(settings, || {
-        read(statement!("candidates_among"), &[builtin, pod, name, runbooks.into(), sections.into()])
-    })
+    let args = &[builtin, pod, name, runbooks.into(), sections.into()];
+    let found = with_settings(SEARCH_SETTINGS, || read(statement!("candidates_among"), args))?;
+    let mut ranking = rank(found, weights, query.k as usize, most);
+    ranking.runner_up = ranking.top.first().and_then(|first| compared.best_of_others(&first.runbook_id));
+    Ok(ranking)
 }
 
 /// By both indexes.
-fn candidates(vectors: &Vectors, query: &Query<'_>, most: i32) -> Result<Vec<Candidate>> {
+fn rank_of_candidates(vectors: &Vectors, query: &Query<'_>, weights: Weights) -> Result<Ranking> {
+    let most = query.k + MORE_CANDIDATES;
     let search = Statement::filled(include_str!("sql/candidates.sql"), "@dimension@", &vectors.dimension.to_string());
     let ef_search = CString::new(ef_search(vectors.sections, most).to_string()).expect("digits hold no NUL");
     let settings = [SEARCH_SETTINGS, &[(c"hnsw.ef_search", ef_search.as_c_str())]].concat();
     let [builtin, pod, name] = query.args();
-    with_settings(&settings, || read(search, &[builtin, pod, name, most.into()]))
+    let found = with_settings(&settings, || read(search, &[builtin, pod, name, most.into()]))?;
+    Ok(rank(found, weights, query.k as usize, most as usize))
 }
 
 impl Query<'_> {
     fn args<'a>(&self) -> [DatumWithOid<'a>; 3] {
-        let pod = self.pod.map(|vector| vector.as_slice().to_vec());
-        [reals(self.builtin), pod.into(), self.alert_name.map(str::to_owned).into()]
+        let pod = self.pod.map_or_else(DatumWithOid::null::<Vec<f32>>, reals);
+        [reals(self.builtin), pod, self.alert_name.map(str::to_owned).into()]
     }
 }
 
