@@ -140,3 +140,20 @@ fn many_sections_are_searched_by_the_indexes_and_few_in_memory_with_the_same_ans
     assert_eq!(answer(&mut client), in_memory);
     assert!(index_scans(&mut client) > before);
 }
+
+#[test]
+fn each_of_some_hundred_sections_is_searched() {
+    let cluster = bare(&Options::default());
+    let mut client = cluster.client().unwrap();
+    let word = |number: &str| format!("translate(md5({number}::text), '0123456789', 'ghijklmnop')");
+    let insert = format!(
+        "INSERT INTO oncall.ops_runbooks (runbook_id, section, content)
+         SELECT 'RB-' || n % 7, 'Section ' || n, {} FROM generate_series(1, 600) AS n",
+        word("n")
+    );
+    client.batch_execute(&insert).unwrap();
+    for number in (1..=600).step_by(37) {
+        let words: String = client.query_one(&format!("SELECT {}", word(&number.to_string())), &[]).unwrap().get(0);
+        assert_eq!(best(&mut client, &words), Some(format!("RB-{}/Section {number}", number % 7)));
+    }
+}

@@ -18,6 +18,26 @@ pub struct Section {
     pub section: String,
 }
 
+/// A section and its vectors, a byte a number.
+#[derive(Debug)]
+pub struct Entry {
+    section: Section,
+    builtin: Rounded,
+    pod: Rounded,
+}
+
+impl Entry {
+    /// One of a section, its builtin vector, and that of the pod's model, empty where there is none.
+    pub fn new(section: Section, builtin: &[f32], pod: &[f32]) -> Self {
+        Self { section, builtin: Rounded::of(builtin), pod: Rounded::of(pod) }
+    }
+
+    /// What it is of.
+    pub fn section(&self) -> &Section {
+        &self.section
+    }
+}
+
 /// Every section, and its vectors.
 #[derive(Debug, Default)]
 pub struct FlatIndex {
@@ -27,15 +47,11 @@ pub struct FlatIndex {
 }
 
 impl FlatIndex {
-    /// One over these sections: the key of each, its builtin vector, and that of the pod's model, empty where there is none.
-    pub fn new(sections: impl IntoIterator<Item = (Section, Vec<f32>, Vec<f32>)>) -> Self {
-        let (mut keys, mut builtin, mut pod) = (Vec::new(), Vec::new(), Vec::new());
-        for (key, by_builtin, by_pod) in sections {
-            keys.push(key);
-            builtin.push(Rounded::of(&by_builtin));
-            pod.push(Rounded::of(&by_pod));
-        }
-        Self { sections: keys, builtin: Vectors::new(&builtin), pod: Vectors::new(&pod) }
+    /// One over these.
+    pub fn new(entries: Vec<Entry>) -> Self {
+        let builtin = Vectors::new(entries.iter().map(|entry| &entry.builtin));
+        let pod = Vectors::new(entries.iter().map(|entry| &entry.pod));
+        Self { sections: entries.into_iter().map(|entry| entry.section).collect(), builtin, pod }
     }
 
     /// Compare a query with every section. Without a pod's vector the builtin cosine is the sum.
@@ -82,6 +98,7 @@ fn best(scores: &[f32], count: usize) -> Vec<usize> {
 }
 
 /// A vector of length one, each number of it rounded to a whole multiple of `unit`; all zeros for one without a direction.
+#[derive(Debug)]
 struct Rounded {
     numbers: Vec<i8>,
     unit: f32,
@@ -110,15 +127,16 @@ struct Vectors {
 }
 
 impl Vectors {
-    fn new(vectors: &[Rounded]) -> Self {
-        let dimensions = vectors.iter().map(|vector| vector.numbers.len()).max().unwrap_or(0);
-        let mut numbers = vec![0; dimensions * vectors.len()];
-        for (place, vector) in vectors.iter().enumerate() {
+    fn new<'a>(vectors: impl ExactSizeIterator<Item = &'a Rounded> + Clone) -> Self {
+        let (count, dimensions) =
+            (vectors.len(), vectors.clone().map(|vector| vector.numbers.len()).max().unwrap_or(0));
+        let mut numbers = vec![0; dimensions * count];
+        for (place, vector) in vectors.clone().enumerate() {
             for (dimension, &number) in vector.numbers.iter().enumerate().filter(|(_, number)| **number != 0) {
-                numbers[dimension * vectors.len() + place] = number;
+                numbers[dimension * count + place] = number;
             }
         }
-        Self { numbers, units: vectors.iter().map(|vector| vector.unit).collect() }
+        Self { numbers, units: vectors.map(|vector| vector.unit).collect() }
     }
 
     fn cosines(&self, query: &[f32]) -> Vec<f32> {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::LazyLock;
 
-use oncall_domain::flat::{FlatIndex, Section};
+use oncall_domain::flat::{Entry, FlatIndex, Section};
 use oncall_domain::ids::RunbookId;
 use oncall_domain::policy::Policy;
 use oncall_domain::runbook::Step;
@@ -50,6 +50,9 @@ impl Ground {
         Ok(runbooks.iter().filter_map(|id| known.get(id)).flatten().cloned().collect())
     }
 }
+
+/// How many sections are read at once.
+const AT_ONCE: i64 = 256;
 
 struct Kept {
     heard: u64,
@@ -106,15 +109,26 @@ fn read(most: i32) -> Result<Ground> {
     })
 }
 
+/// Every section's vectors, read by parts: in full precision all of them would take eight times as much as is kept.
 fn all_vectors() -> Result<FlatIndex> {
-    let section = |row: SpiHeapTupleData<'_>| {
+    let read = |row: SpiHeapTupleData<'_>| {
         let runbook_id = RunbookId::new(row.get::<String>(1)?.unwrap_or_default());
         let runbook_id = runbook_id.map_err(|error| OncallError::Catalogue { reason: error.to_string() })?;
         let section = row.get::<String>(2)?.unwrap_or_default();
         let vector = |ordinal| row.get::<&[u8]>(ordinal).map(|sent| sent.map(received).unwrap_or_default());
-        Ok((Section { runbook_id, section }, vector(3)?, vector(4)?))
+        Ok(Entry::new(Section { runbook_id, section }, &vector(3)?, &vector(4)?))
     };
-    Ok(FlatIndex::new(statement!("all_vectors").rows(&[], section)?))
+    let mut entries: Vec<Entry> = Vec::new();
+    loop {
+        let last = entries.last().map(Entry::section);
+        let (runbook, section) = last.map_or(("", ""), |last| (last.runbook_id.as_str(), last.section.as_str()));
+        let part = statement!("next_vectors").rows(&[runbook.into(), section.into(), AT_ONCE.into()], read)?;
+        let is_last = part.len() < AT_ONCE as usize;
+        entries.extend(part);
+        if is_last {
+            return Ok(FlatIndex::new(entries));
+        }
+    }
 }
 
 /// The numbers of a vector as pgvector sends it.

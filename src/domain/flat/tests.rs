@@ -12,9 +12,8 @@ fn key(number: usize) -> Section {
 }
 
 fn index(vectors: &[(Vec<f32>, Vec<f32>)]) -> FlatIndex {
-    FlatIndex::new(
-        vectors.iter().enumerate().map(|(number, (builtin, pod))| (key(number), builtin.clone(), pod.clone())),
-    )
+    let entries = vectors.iter().enumerate();
+    FlatIndex::new(entries.map(|(number, (builtin, pod))| Entry::new(key(number), builtin, pod)).collect())
 }
 
 fn found(index: &FlatIndex, builtin: &[f32], pod: Option<&[f32]>, count: usize) -> Vec<String> {
