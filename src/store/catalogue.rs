@@ -53,25 +53,37 @@ pub fn ids<'a>(runbooks: &[RunbookId]) -> DatumWithOid<'a> {
     runbooks.iter().map(|id| id.as_str().to_owned()).collect::<Vec<_>>().into()
 }
 
-/// The steps of some runbooks, and the tools that they name, as they lie there.
-#[derive(Debug, Default, Deserialize)]
-pub struct StepsOf {
-    steps: Vec<Step>,
+/// A step and the tools that it names, as they lie there.
+#[derive(Debug, Deserialize)]
+pub struct StepRow {
+    step: serde_json::Map<String, serde_json::Value>,
+    id: String,
+    destructive: bool,
     tools: Vec<serde_json::Value>,
 }
 
-impl StepsOf {
-    /// Those whose tool is there and still lets them.
-    pub fn sound(mut self) -> Result<Vec<Step>> {
+impl StepRow {
+    /// The step, where its tools are there and still let it.
+    fn sound(self) -> Result<Option<Step>> {
+        let mut whole = self.step;
+        whole.insert("id".to_owned(), self.id.into());
+        whole.insert("destructive".to_owned(), self.destructive.into());
+        let step: Step = serde_json::from_value(whole.into())
+            .map_err(|error| OncallError::Catalogue { reason: error.to_string() })?;
         let tools = sound(self.tools)?;
-        self.steps.retain(|step| validate_step(step, &tools).is_ok());
-        Ok(self.steps)
+        Ok(validate_step(&step, &tools).is_ok().then_some(step))
     }
 }
 
-/// The steps of `runbooks` as they stand now: those whose tool is there and still lets them.
+/// Those of the steps whose tools are there and still let them.
+pub fn sound_steps(rows: Vec<StepRow>) -> Result<Vec<Step>> {
+    rows.into_iter().filter_map(|row| row.sound().transpose()).collect()
+}
+
+/// The steps of `runbooks` as they stand now: those whose tools are there and still let them.
 pub fn steps_of(runbooks: &[RunbookId]) -> Result<Vec<Step>> {
-    statement!("steps_of").ask::<StepsOf>(&[ids(runbooks), None::<Vec<String>>.into()])?.unwrap_or_default().sound()
+    let rows = statement!("steps_of").ask(&[ids(runbooks), None::<Vec<String>>.into()])?;
+    sound_steps(rows.unwrap_or_default())
 }
 
 /// Every sound tool. One that is not (a trigger refuses it, so somebody took that away) is none, and the rest still work.

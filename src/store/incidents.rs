@@ -14,7 +14,7 @@ use pgrx::datum::DatumWithOid;
 use pgrx::{AnyNumeric, JsonB};
 use serde::Deserialize;
 
-use super::catalogue::{self, StepsOf};
+use super::catalogue::{self, StepRow};
 use super::{Result, Statement, jsonb, policies, statement, writing};
 use crate::error::OncallError;
 
@@ -154,7 +154,7 @@ pub fn facts(runbooks: &[RunbookId], actions: &[String]) -> Result<Facts> {
     #[serde(default)]
     struct Answers {
         incident_type: Option<String>,
-        steps_of: Option<StepsOf>,
+        steps_of: Vec<StepRow>,
         policies: Option<Vec<Policy>>,
         breaker: Option<String>,
         actions_last_hour: Option<u32>,
@@ -175,7 +175,7 @@ pub fn facts(runbooks: &[RunbookId], actions: &[String]) -> Result<Facts> {
         .unwrap_or_default();
     Ok(Facts {
         incident_type: found.incident_type,
-        steps: found.steps_of.unwrap_or_default().sound()?,
+        steps: catalogue::sound_steps(found.steps_of)?,
         policies: found.policies.unwrap_or_default(),
         breaker: policies::breaker(found.breaker.as_deref()),
         actions_last_hour: found.actions_last_hour.unwrap_or(0),

@@ -17,7 +17,7 @@ const LANGGRAPH_P50_MS: f64 = 16.0;
 const LANGGRAPH_ALERTS_PER_S: f64 = 140.0;
 
 /// The alerts of each session before those that are timed.
-const WARM_UP: usize = 5;
+const WARM_UP: usize = 50;
 
 /// Latency and throughput with 1, 8 and 32 sessions.
 pub fn measure(size: Size) -> Result<Vec<Figure>> {
@@ -130,7 +130,8 @@ fn one_session(
         assert_eq!(rows.len(), 1, "each alert opens its own incident");
         Ok(began.elapsed())
     };
-    // A session's first alerts make its plans, read the runbooks and open its connections: pools keep them for the next.
+    // A session's first alerts make its plans, read the runbooks, open its connections and map the shared memory that it reads
+    // page by page: pools keep them for the next.
     for _ in 0..WARM_UP {
         handle_one()?;
     }
