@@ -121,6 +121,11 @@ impl Place {
         self.repo.join("target/pgrx")
     }
 
+    /// A short name for a directory of ours among those of others.
+    pub fn own_name(&self) -> String {
+        own_name(&self.repo)
+    }
+
     /// Where cargo-pgrx is installed when no other of the right version is there.
     pub fn tools(&self) -> PathBuf {
         self.target.join("tools")
@@ -144,9 +149,7 @@ pub fn make_dir(dir: &Path) -> Result<()> {
 
 /// A directory below `/tmp` that belongs to us and that only we can write, the same one for the same checkout.
 fn own_dir_in_tmp(repo: &Path) -> Result<PathBuf> {
-    let mut hasher = DefaultHasher::new();
-    repo.hash(&mut hasher);
-    let dir = PathBuf::from(format!("/tmp/pg_oncall-{:08x}", hasher.finish() as u32));
+    let dir = Path::new("/tmp").join(own_name(repo));
     match DirBuilder::new().mode(0o755).create(&dir) {
         // The process' umask may have taken the others' right to read.
         Ok(()) => fs::set_permissions(&dir, fs::Permissions::from_mode(0o755))
@@ -162,6 +165,22 @@ fn own_dir_in_tmp(repo: &Path) -> Result<PathBuf> {
     Ok(dir)
 }
 
+/// A short name that another checkout does not have.
+fn own_name(repo: &Path) -> String {
+    let mut hasher = DefaultHasher::new();
+    repo.hash(&mut hasher);
+    format!("pg_oncall-{:08x}", hasher.finish() as u32)
+}
+
+/// Names the folder of scratch directories, where it is not that of temporary files. [`crate::verify`] sets it for the
+/// tests that it runs.
+pub const SCRATCH: &str = "PG_ONCALL_SCRATCH";
+
+/// The folder that [`SCRATCH`] names.
+pub fn scratch_folder() -> Option<PathBuf> {
+    std::env::var_os(SCRATCH).map(PathBuf::from)
+}
+
 /// A directory of the server's account with a short path, removed when dropped.
 #[derive(Debug)]
 pub struct Scratch {
@@ -170,10 +189,19 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Makes one. Short, because the path of a socket must fit in about 100 bytes.
+    /// Makes one in the [`scratch_folder`], which may be in memory.
     pub fn new(account: &Account) -> Result<Self> {
+        scratch_folder().map_or_else(|| Self::on_disk(account), |folder| Self::inside(folder, account))
+    }
+
+    /// Makes one among the temporary files.
+    pub fn on_disk(account: &Account) -> Result<Self> {
+        Self::inside(std::env::temp_dir(), account)
+    }
+
+    /// Short, because the path of a socket must fit in about 100 bytes.
+    fn inside(wanted: PathBuf, account: &Account) -> Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let wanted = std::env::temp_dir();
         let fits = wanted.as_os_str().len() <= 60 && account.can_enter(&wanted);
         let parent = if fits { wanted } else { PathBuf::from("/tmp") };
         loop {

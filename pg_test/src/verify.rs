@@ -2,6 +2,7 @@
 
 mod features;
 mod files;
+mod folder;
 mod regress;
 
 use std::time::Instant;

@@ -7,7 +7,7 @@ use std::path::Path;
 #[derive(Debug, Clone)]
 pub struct Options {
     preload: Option<String>,
-    durable: bool,
+    pub(super) durable: bool,
     tcp: bool,
     workers: bool,
     pub(super) keep: bool,
@@ -42,7 +42,7 @@ impl Options {
         self
     }
 
-    /// With fsync, as in production: for benchmarks and the demo. Tests go without.
+    /// With fsync and on a disk, as in production: for benchmarks, the demo and the crash drill. Tests go without.
     pub fn durable(mut self) -> Self {
         self.durable = true;
         self

@@ -33,7 +33,7 @@ pub fn prepare_tools(place: &Place) -> Result<Server> {
 /// Everything: packages, tools, the private tree with pgvector in it, and the extension, built and installed there.
 pub fn prepare() -> Result<Tree> {
     let place = Place::find()?;
-    let _lock = lock(&place)?;
+    let _lock = lock(&place, "prepare.lock")?;
     let server = prepare_tools(&place)?;
     // The packages bring the account `postgres`, as which root runs the server from now on.
     let place = Place::find()?;
@@ -59,9 +59,9 @@ fn existing() -> Result<Tree> {
     Tree::prepare(&place, &server)
 }
 
-/// Two of us at once would build into the same directories.
-fn lock(place: &Place) -> Result<File> {
-    let path = place.target.join("prepare.lock");
+/// Waits until no other process has this lock: two at once would write into the same directories.
+pub fn lock(place: &Place, name: &str) -> Result<File> {
+    let path = place.target.join(name);
     let file = File::create(&path).doing(|| format!("create {}", path.display()))?;
     file.lock().doing(|| format!("lock {}", path.display()))?;
     Ok(file)

@@ -11,9 +11,11 @@ use std::time::Instant;
 use serde_json::Value;
 
 use crate::error::{Doing, Error, Result};
-use crate::place::Place;
+use crate::place::{Place, SCRATCH};
 use crate::process::{capture, cargo, run as run_command};
 use crate::setup::{PREPARED, Tree};
+
+use super::folder::Folder;
 
 /// Those that take longest: begun first, they do not run alone at the end.
 const LONGEST: [&str; 6] = ["delivery", "people", "pool_exhaustion", "hostile_model", "embedding_model", "readme"];
@@ -31,9 +33,10 @@ struct TestFile {
 pub fn run(tree: &Tree) -> Result<()> {
     let mut files = build(&tree.place)?;
     files.sort_by_key(|file| LONGEST.iter().position(|name| *name == file.name).unwrap_or(LONGEST.len()));
+    let folder = Folder::new(&tree.place)?;
     let waiting = Mutex::new(files.into_iter());
     let failed: Vec<String> = thread::scope(|scope| {
-        let runners: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(|| run_from(&waiting, tree))).collect();
+        let runners: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(|| run_from(&waiting, tree, &folder))).collect();
         runners.into_iter().map(|runner| runner.join().expect("a runner does not panic")).collect::<Result<Vec<_>>>()
     })?
     .concat();
@@ -55,7 +58,7 @@ fn build(place: &Place) -> Result<Vec<TestFile>> {
 }
 
 /// Runs what is waiting until nothing is; the names of those that failed.
-fn run_from(waiting: &Mutex<impl Iterator<Item = TestFile>>, tree: &Tree) -> Result<Vec<String>> {
+fn run_from(waiting: &Mutex<impl Iterator<Item = TestFile>>, tree: &Tree, folder: &Folder) -> Result<Vec<String>> {
     let mut failed = Vec::new();
     loop {
         let next = waiting.lock().expect("nobody panics with it").next();
@@ -66,6 +69,7 @@ fn run_from(waiting: &Mutex<impl Iterator<Item = TestFile>>, tree: &Tree) -> Res
         let mut test = Command::new(&program);
         // Where cargo runs them, and told as cargo would that the build is done.
         test.current_dir(tree.place.repo.join("pg_test")).env(PREPARED, "1").stdin(Stdio::null());
+        test.env(SCRATCH, folder.path());
         test.stdout(log_file.try_clone().doing(|| "share the log".into())?).stderr(log_file);
         let began = Instant::now();
         let status = test.status().doing(|| format!("run {}", program.display()))?;
