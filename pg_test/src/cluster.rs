@@ -43,10 +43,15 @@ impl Cluster {
 
     /// Starts one from this tree.
     pub fn start_in(tree: &Tree, options: &Options) -> Result<Self> {
+        Self::start_from(&tree.template()?, tree, options)
+    }
+
+    /// Starts one on a copy of these data, which a server of this tree left when it was stopped.
+    pub fn start_from(data: &Path, tree: &Tree, options: &Options) -> Result<Self> {
         let account = &tree.place.account;
         // What fsync costs, and what is cut short in it, shows on a disk only.
         let scratch = if options.durable { Scratch::on_disk(account) } else { Scratch::new(account) }?;
-        capture(Command::new("cp").arg("-a").arg(tree.template()?).arg(scratch.path().join("data")))?;
+        capture(Command::new("cp").arg("-a").arg(data).arg(scratch.path().join("data")))?;
         Self::begin(scratch, tree, options)
     }
 

@@ -13,6 +13,7 @@ pub mod lab;
 pub mod llama;
 pub mod place;
 pub mod process;
+pub mod ready;
 pub mod setup;
 pub mod stub_pod;
 pub mod stub_sink;
@@ -21,3 +22,4 @@ pub mod verify;
 
 pub use cluster::{Cluster, Options};
 pub use error::{Error, Result};
+pub use ready::Ready;

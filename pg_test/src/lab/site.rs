@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::pgbouncer::{ADMIN, PASSWORD, PgBouncer, STATS};
 use crate::cluster::{Cluster, Options};
 use crate::error::{Error, Result};
+use crate::ready::load_runbooks;
 use crate::setup::{self, Tree};
 use crate::stub_sink::StubSink;
 
@@ -64,9 +65,7 @@ impl Site {
 
     /// Load the shipped runbooks.
     pub fn load_runbooks(&self) -> Result<()> {
-        let directory = self.cluster.tree().runbooks()?.display().to_string();
-        self.client()?.query("SELECT * FROM oncall.load_runbooks($1)", &[&directory])?;
-        Ok(())
+        load_runbooks(self.cluster.tree(), &mut self.client()?)
     }
 
     /// Page to this sink, in the generic format.

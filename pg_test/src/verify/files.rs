@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::error::{Doing, Error, Result};
 use crate::place::{Place, SCRATCH};
 use crate::process::{capture, cargo, run as run_command};
+use crate::ready::Ready;
 use crate::setup::{PREPARED, Tree};
 
 use super::folder::Folder;
@@ -34,6 +35,7 @@ pub fn run(tree: &Tree) -> Result<()> {
     let mut files = build(&tree.place)?;
     files.sort_by_key(|file| LONGEST.iter().position(|name| *name == file.name).unwrap_or(LONGEST.len()));
     let folder = Folder::new(&tree.place)?;
+    Ready::keep(tree, folder.path())?;
     let waiting = Mutex::new(files.into_iter());
     let failed: Vec<String> = thread::scope(|scope| {
         let runners: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(|| run_from(&waiting, tree, &folder))).collect();

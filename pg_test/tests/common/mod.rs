@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use pg_test::stub_pod::StubPod;
-use pg_test::{Cluster, Options};
+use pg_test::{Cluster, Options, Ready};
 use postgres::{Client, NoTls};
 use serde_json::{Value, json};
 
@@ -17,23 +17,17 @@ pub const GUARD: Duration = Duration::from_secs(60);
 
 /// A server with the extension in its database `postgres`, and no runbook.
 pub fn bare(options: &Options) -> Cluster {
-    let cluster = Cluster::start(options).expect("a private server starts");
-    cluster.client().unwrap().batch_execute("CREATE EXTENSION pg_oncall CASCADE").expect("the extension installs");
-    cluster
+    Ready::Extension.start(options).expect("a private server with the extension starts")
 }
 
 /// The same with the shipped runbooks, embedded by the builtin embedder.
 pub fn server(options: &Options) -> Cluster {
-    let cluster = bare(options);
-    load_runbooks(&cluster, &mut cluster.client().unwrap());
-    cluster
+    Ready::Runbooks.start(options).expect("a private server with the runbooks starts")
 }
 
 /// Load the shipped runbooks in this session.
 pub fn load_runbooks(cluster: &Cluster, client: &mut Client) {
-    let directory = cluster.tree().runbooks().expect("the runbooks are where the server can read them");
-    let directory = directory.display().to_string();
-    client.query("SELECT * FROM oncall.load_runbooks($1)", &[&directory]).expect("the shipped runbooks load");
+    pg_test::ready::load_runbooks(cluster.tree(), client).expect("the shipped runbooks load");
 }
 
 /// A superuser's session whose chat model is this pod's.
