@@ -23,10 +23,11 @@ ALTER TABLE orders OWNER TO app;
 GRANT app TO oncall_executor;
 GRANT SELECT ON orders TO oncall_observer";
 
-/// What the application does meanwhile.
+/// What the application does meanwhile, some hundred times a second.
 const WRITES: &str = "\\set id random(1, 1000000)
 UPDATE orders SET total = total + 1 WHERE id = :id;
 INSERT INTO orders (customer_id, created_at, total) VALUES (:id % 20000, now(), 1);
+\\sleep 5 ms
 ";
 
 /// What became slow.

@@ -120,7 +120,7 @@ fn a_pool_that_idle_transactions_hold_is_not_enlarged_but_freed_once_a_person_ap
     let idle = "SELECT count(*) FROM pg_stat_activity
                 WHERE state = 'idle in transaction' AND state_change < now() - interval '10 s'";
     until("50 sessions idle in transaction", || number(&mut client, idle) == 50);
-    let load = Load::through(&scene.bouncer, scene.site.cluster(), 20, "SELECT 1;\n").unwrap();
+    let load = Load::through(&scene.bouncer, scene.site.cluster(), 20, "SELECT pg_sleep(0.01);\n").unwrap();
     until("clients wait", || scene.waiting() == 20);
 
     // RB-001 was right for the alert and wrong for the world.

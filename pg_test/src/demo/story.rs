@@ -87,7 +87,8 @@ impl<'a> Story<'a> {
              GRANT SELECT ON public.orders TO oncall_observer",
         )?;
         self.say("a table of a million orders, no index on its customers, statistics from when it was empty")?;
-        let writes = "\\set id random(1, 1000000)\nUPDATE public.orders SET total = total + 1 WHERE id = :id;\n";
+        let writes =
+            "\\set id random(1, 1000000)\nUPDATE public.orders SET total = total + 1 WHERE id = :id;\n\\sleep 5 ms\n";
         let writers = Load::on(self.stage.site.cluster(), 1, writes)?;
         let query =
             "SELECT sum(total) FROM public.orders WHERE customer_id = 4711 AND created_at > now() - interval '30 days'";

@@ -77,16 +77,14 @@ impl Site {
 
     /// The audit row of the first incident of an alert of this name; `null` where there is none.
     pub fn audit(&self, alert_name: &str) -> Result<Value> {
-        let sql = "SELECT to_jsonb(a) FROM oncall.incident_audit AS a
-                   WHERE a.alert ->> 'name' = $1 ORDER BY a.incident_id LIMIT 1";
-        Ok(self.client()?.query_opt(sql, &[&alert_name])?.map_or(Value::Null, |row| row.get(0)))
+        audit(&mut self.client()?, alert_name)
     }
 
     /// The same once the workers have done their part; an error that shows the row when they have not by then.
     pub fn treated(&self, alert_name: &str, at_most: Duration) -> Result<Value> {
-        let began = Instant::now();
+        let (began, mut client) = (Instant::now(), self.client()?);
         loop {
-            let audit = self.audit(alert_name)?;
+            let audit = audit(&mut client, alert_name)?;
             if !audit["handled_at"].is_null() {
                 return Ok(audit);
             }
@@ -118,4 +116,10 @@ impl Site {
         self.client()?.batch_execute(&sql)?;
         Ok(bouncer)
     }
+}
+
+fn audit(client: &mut Client, alert_name: &str) -> Result<Value> {
+    let sql = "SELECT to_jsonb(a) FROM oncall.incident_audit AS a
+               WHERE a.alert ->> 'name' = $1 ORDER BY a.incident_id LIMIT 1";
+    Ok(client.query_opt(sql, &[&alert_name])?.map_or(Value::Null, |row| row.get(0)))
 }

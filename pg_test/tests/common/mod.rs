@@ -266,11 +266,13 @@ pub fn refused(client: &mut Client, sql: &str, sqlstate: &str) -> String {
 }
 
 /// Wait until something holds, or fail after [`GUARD`].
+///
+/// It looks the less often the longer it waits: to ask a server is work, and takes it from the tests beside this one.
 pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
     while !holds() {
         assert!(began.elapsed() < GUARD, "it never came to pass that {what}");
-        thread::sleep(Duration::from_millis(5));
+        thread::sleep((began.elapsed() / 20).clamp(Duration::from_millis(5), Duration::from_millis(100)));
     }
 }
 
