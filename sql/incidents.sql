@@ -3,12 +3,6 @@
 CREATE SEQUENCE oncall.incident_number;
 COMMENT ON SEQUENCE oncall.incident_number IS 'Numbers of incidents; a rolled back one leaves a gap';
 
--- Which words a column may hold is said by domains: the server keeps what they check ready for the next statement, where it
--- reads each CHECK of a table anew for every statement that writes to it.
-CREATE DOMAIN oncall.incident_state AS text
-    CHECK (VALUE IN ('received', 'triaged', 'routed', 'handled', 'resolved', 'expired'));
-COMMENT ON DOMAIN oncall.incident_state IS 'How far an incident is';
-
 CREATE TABLE oncall.incident_audit (
     -- INC-0001, INC-0002, and on beyond four digits. Not a function: one would be read and planned anew for each row.
     incident_id           text PRIMARY KEY DEFAULT 'INC-' || pg_catalog.to_char(pg_catalog.nextval('oncall.incident_number'), 'FM999999999999990000'),
@@ -24,7 +18,8 @@ CREATE TABLE oncall.incident_audit (
     notification          jsonb,
     resolution_time_s     integer,
     created_at            timestamptz NOT NULL DEFAULT pg_catalog.now(),
-    state                 oncall.incident_state NOT NULL DEFAULT 'received',
+    state                 text NOT NULL DEFAULT 'received'
+                          CHECK (state IN ('received', 'triaged', 'routed', 'handled', 'resolved', 'expired')),
     fingerprint           text,
     alert                 jsonb,
     alert_count           integer NOT NULL DEFAULT 1,
@@ -84,21 +79,16 @@ COMMENT ON COLUMN oncall.incident_audit.closed_at IS 'When it was resolved or ex
 SELECT pg_catalog.pg_extension_config_dump('oncall.incident_audit', '');
 SELECT pg_catalog.pg_extension_config_dump('oncall.incident_number', '');
 
-CREATE DOMAIN oncall.step_kind AS text
-    CHECK (VALUE IN ('embed', 'retrieve', 'metrics', 'chat', 'now', 'triage', 'route', 'diagnostic', 'guard', 'measure', 'action',
-                     'verify', 'rollback', 'page', 'end'));
-COMMENT ON DOMAIN oncall.step_kind IS 'What an agent called';
-CREATE DOMAIN oncall.step_status AS text CHECK (VALUE IN ('intent', 'done', 'failed', 'unknown'));
-COMMENT ON DOMAIN oncall.step_status IS 'What came of a call';
-
 CREATE TABLE oncall.incident_step (
     -- No foreign key: incidents are never deleted, and each check would lock their row.
     incident_id text NOT NULL,
     agent       text NOT NULL,
     step_no     integer NOT NULL,
-    kind        oncall.step_kind NOT NULL,
+    kind        text NOT NULL
+                CHECK (kind IN ('embed', 'retrieve', 'metrics', 'chat', 'now', 'triage', 'route', 'diagnostic', 'guard',
+                                'measure', 'action', 'verify', 'rollback', 'page', 'end')),
     request     jsonb NOT NULL,
-    status      oncall.step_status NOT NULL,
+    status      text NOT NULL CHECK (status IN ('intent', 'done', 'failed', 'unknown')),
     outcome     jsonb,
     model       text,
     tokens_in   integer,
@@ -135,17 +125,12 @@ END
 $$;
 COMMENT ON FUNCTION oncall_internal.await_fingerprint(text) IS 'Waits until no other session is about to open an incident of this fingerprint';
 
-CREATE DOMAIN oncall.work_purpose AS text CHECK (VALUE IN ('treat', 'approved_step'));
-COMMENT ON DOMAIN oncall.work_purpose IS 'What the workers are to do with an incident';
-CREATE DOMAIN oncall.work_state AS text CHECK (VALUE IN ('queued', 'running', 'held', 'done', 'given_up'));
-COMMENT ON DOMAIN oncall.work_state IS 'How far the workers are with it';
-
 CREATE TABLE oncall.incident_work (
     work_id     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     incident_id text NOT NULL,
-    purpose     oncall.work_purpose NOT NULL,
+    purpose     text NOT NULL CHECK (purpose IN ('treat', 'approved_step')),
     detail      jsonb,
-    state       oncall.work_state NOT NULL DEFAULT 'queued',
+    state       text NOT NULL DEFAULT 'queued' CHECK (state IN ('queued', 'running', 'held', 'done', 'given_up')),
     attempts    integer NOT NULL DEFAULT 0,
     steps_seen  integer NOT NULL DEFAULT 0,
     was_held    boolean NOT NULL DEFAULT false,

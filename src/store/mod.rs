@@ -61,7 +61,7 @@ impl Statement {
     pub fn together(questions: &[(&str, &'static str)]) -> String {
         // Each on lines of its own: a file may end in a comment.
         let fields: Vec<String> = questions.iter().map(|(name, text)| format!("'{name}', (\n{text}\n)")).collect();
-        include_str!("sql/together.sql").replace("@questions@", &fields.join(", "))
+        Self::filled(include_str!("sql/together.sql"), "@questions@", &fields.join(", ")).0.into_owned()
     }
 
     /// Run it as a reader and take the one json or jsonb value that it answers with; `None` for no row or NULL.
