@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{bare, load_runbooks, number, server, set, told};
+use common::{bare, code, load_runbooks, number, server, set, told, until};
 use pg_test::{Cluster, Options};
 use postgres::Client;
 
@@ -95,7 +95,7 @@ fn one_statement_that_began_before_a_change_does_not_leave_its_old_view_to_the_n
 }
 
 #[test]
-fn replicated_rows_and_prepared_transactions_are_found_too() {
+fn rows_of_a_replica_s_session_and_prepared_transactions_are_found_too() {
     let (_cluster, mut reader, mut writer) = two_sessions(&Options::default().set("max_prepared_transactions", "2"));
     set(&mut writer, "session_replication_role", "replica");
     let copy = "INSERT INTO oncall.ops_runbooks (runbook_id, title, section, content, destructive, embedding_model, embedding, builtin_embedding)
@@ -111,6 +111,50 @@ fn replicated_rows_and_prepared_transactions_are_found_too() {
     writer.batch_execute("COMMIT PREPARED 'gone'").unwrap();
     assert_eq!(best(&mut reader, WORDS), None);
     assert_eq!(best(&mut writer, WORDS), None);
+}
+
+#[test]
+fn what_a_statement_that_fails_has_read_in_its_midst_is_not_kept() {
+    let (_cluster, mut reader, _writer) = two_sessions(&Options::default());
+    write_section(&mut reader, "Fold a paper plane.");
+    // A function may search while the statement that calls it writes, and see what that has written.
+    let in_the_midst = format!(
+        "WITH written AS (
+             UPDATE oncall.ops_runbooks SET content = '{WORDS}' WHERE runbook_id = 'COFFEE' RETURNING 1
+         ), counted AS (SELECT count(*) AS n FROM written)
+         SELECT (SELECT count(*) FROM oncall.search_runbooks('paper plane' || n, 1)), 1 / (n - n) FROM counted"
+    );
+    let failure = reader.batch_execute(&in_the_midst).unwrap_err();
+    assert_eq!(code(&failure), "22012", "{}", told(&failure));
+    assert_eq!(best(&mut reader, "fold a paper plane").as_deref(), COFFEE);
+    assert_eq!(best(&mut reader, WORDS), None);
+}
+
+#[test]
+fn what_a_subscription_brings_is_found_too() {
+    let cluster = bare(&Options::default().set("wal_level", "logical"));
+    let mut publisher = cluster.client().unwrap();
+    publisher.batch_execute("CREATE DATABASE subscriber").unwrap();
+    let mut reader = cluster.client_as("postgres", "subscriber").unwrap();
+    reader.batch_execute("CREATE EXTENSION pg_oncall CASCADE").unwrap();
+    // By hand: CREATE SUBSCRIPTION in the publisher's own cluster would wait for itself.
+    publisher.batch_execute("CREATE PUBLICATION runbooks FOR TABLE oncall.ops_runbooks").unwrap();
+    publisher.execute("SELECT pg_create_logical_replication_slot('runbooks', 'pgoutput')", &[]).unwrap();
+    let connection = format!("host={} port={} dbname=postgres user=postgres", cluster.dir().display(), cluster.port());
+    let subscribe = format!(
+        "CREATE SUBSCRIPTION runbooks CONNECTION '{connection}' PUBLICATION runbooks
+         WITH (create_slot = false, slot_name = 'runbooks', copy_data = false)"
+    );
+    reader.batch_execute(&subscribe).unwrap();
+
+    assert_eq!(best(&mut reader, WORDS), None);
+    write_section(&mut publisher, WORDS);
+    until("the row is there", || number(&mut reader, "SELECT count(*) FROM oncall.ops_runbooks") == 1);
+    assert_eq!(best(&mut reader, WORDS).as_deref(), COFFEE);
+    publisher.batch_execute("DELETE FROM oncall.ops_runbooks").unwrap();
+    until("the row is gone", || number(&mut reader, "SELECT count(*) FROM oncall.ops_runbooks") == 0);
+    assert_eq!(best(&mut reader, WORDS), None);
+    reader.batch_execute("DROP SUBSCRIPTION runbooks").unwrap();
 }
 
 /// How often an index over vectors was scanned, in all sessions.

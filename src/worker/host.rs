@@ -235,13 +235,14 @@ impl Host for WorkerHost {
         let request = journaled::retrieve_request(alert, weights, pod.is_some());
         let vector = builtin::embed(query.as_str());
         let retrieval: Retrieval = self.in_database("retrieve", request, || {
+            let ground = ground::current()?;
             let asked = search::Query {
                 builtin: &vector,
-                pod: pod.as_ref(),
+                pod: pod.as_ref().filter(|vector| ground.vectors.fit(&pod::embedding_model(), vector)),
                 alert_name: alert.name.as_deref(),
                 k: settings::top_k(),
             };
-            Ok(json!(search::retrieve(&*ground::current()?, &asked, weights)?))
+            Ok(json!(search::retrieve(&ground, &asked, weights)?))
         });
         self.conversation.found.replace(Some(Found::new(query.clone(), vector, &retrieval)));
         retrieval
