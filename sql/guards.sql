@@ -41,30 +41,23 @@ COMMENT ON TRIGGER check_tool_row ON oncall.tool IS 'A tool that could not be us
 -- Sessions keep in memory what a search stands on. They are told before a statement, so that what is read in the midst of one
 -- that fails is read anew, too; and after each row, since the worker of a subscription fires no triggers of statements. ALWAYS:
 -- what it brings is no less of a change.
-CREATE TRIGGER tell_sessions_first BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON oncall.ops_runbooks
-    FOR EACH STATEMENT EXECUTE FUNCTION oncall_internal.tell_sessions();
-CREATE TRIGGER tell_sessions AFTER INSERT OR UPDATE OR DELETE ON oncall.ops_runbooks
-    FOR EACH ROW EXECUTE FUNCTION oncall_internal.tell_sessions();
-COMMENT ON TRIGGER tell_sessions_first ON oncall.ops_runbooks IS 'What sessions keep of the runbooks in memory is read anew, whatever comes of the change';
-COMMENT ON TRIGGER tell_sessions ON oncall.ops_runbooks IS 'What sessions keep of the runbooks in memory is read anew after a change';
-ALTER TABLE oncall.ops_runbooks ENABLE ALWAYS TRIGGER tell_sessions_first;
-ALTER TABLE oncall.ops_runbooks ENABLE ALWAYS TRIGGER tell_sessions;
-CREATE TRIGGER tell_sessions_first BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON oncall.tool
-    FOR EACH STATEMENT EXECUTE FUNCTION oncall_internal.tell_sessions();
-CREATE TRIGGER tell_sessions AFTER INSERT OR UPDATE OR DELETE ON oncall.tool
-    FOR EACH ROW EXECUTE FUNCTION oncall_internal.tell_sessions();
-COMMENT ON TRIGGER tell_sessions_first ON oncall.tool IS 'What sessions keep of the tools in memory is read anew, whatever comes of the change';
-COMMENT ON TRIGGER tell_sessions ON oncall.tool IS 'What sessions keep of the tools in memory is read anew after a change';
-ALTER TABLE oncall.tool ENABLE ALWAYS TRIGGER tell_sessions_first;
-ALTER TABLE oncall.tool ENABLE ALWAYS TRIGGER tell_sessions;
-CREATE TRIGGER tell_sessions_first BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON oncall.router_policy
-    FOR EACH STATEMENT EXECUTE FUNCTION oncall_internal.tell_sessions();
-CREATE TRIGGER tell_sessions AFTER INSERT OR UPDATE OR DELETE ON oncall.router_policy
-    FOR EACH ROW EXECUTE FUNCTION oncall_internal.tell_sessions();
-COMMENT ON TRIGGER tell_sessions_first ON oncall.router_policy IS 'What sessions keep of the policies in memory is read anew, whatever comes of the change';
-COMMENT ON TRIGGER tell_sessions ON oncall.router_policy IS 'What sessions keep of the policies in memory is read anew after a change';
-ALTER TABLE oncall.router_policy ENABLE ALWAYS TRIGGER tell_sessions_first;
-ALTER TABLE oncall.router_policy ENABLE ALWAYS TRIGGER tell_sessions;
+DO $do$
+DECLARE
+    kept text;
+BEGIN
+    FOREACH kept IN ARRAY ARRAY['ops_runbooks', 'tool', 'router_policy'] LOOP
+        EXECUTE format('CREATE TRIGGER tell_sessions_first BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON oncall.%I
+                            FOR EACH STATEMENT EXECUTE FUNCTION oncall_internal.tell_sessions()', kept);
+        EXECUTE format('CREATE TRIGGER tell_sessions AFTER INSERT OR UPDATE OR DELETE ON oncall.%I
+                            FOR EACH ROW EXECUTE FUNCTION oncall_internal.tell_sessions()', kept);
+        EXECUTE format('COMMENT ON TRIGGER tell_sessions_first ON oncall.%I IS %L', kept,
+                       'What sessions keep of this table in memory is read anew, whatever comes of the change');
+        EXECUTE format('COMMENT ON TRIGGER tell_sessions ON oncall.%I IS %L', kept,
+                       'What sessions keep of this table in memory is read anew after a change');
+        EXECUTE format('ALTER TABLE oncall.%I ENABLE ALWAYS TRIGGER tell_sessions_first, ENABLE ALWAYS TRIGGER tell_sessions', kept);
+    END LOOP;
+END
+$do$;
 
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON oncall.incident_audit
     FOR EACH ROW EXECUTE FUNCTION oncall_internal.refuse_change();
