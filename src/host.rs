@@ -98,7 +98,6 @@ impl Host for CallerHost<'_> {
         let ground = must(ground::current());
         let weights = journaled::weights(&ground.policies, alert);
         let request = journaled::retrieve_request(alert, weights, pod.is_some());
-        let pod = pod.filter(|vector| ground.vectors.fit(&pod::embedding_model(), vector));
         let retrieval = must(search::retrieve(
             &ground,
             &search::Query {

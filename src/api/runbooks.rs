@@ -18,7 +18,6 @@ use serde_json::{Value, json};
 
 use crate::error::{Answer, OncallError};
 use crate::pod;
-
 use crate::store::catalogue::{self, Row, Vectors};
 use crate::store::{self, ground, search};
 

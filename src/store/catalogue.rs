@@ -7,7 +7,6 @@ use oncall_domain::ids::RunbookId;
 use oncall_domain::runbook::Step;
 use oncall_domain::tool::{Catalogue, Tool, validate_step};
 use pgrx::datum::DatumWithOid;
-use pgvector::Vector;
 use serde::{Deserialize, Serialize};
 
 use super::{Result, jsonb, statement};
@@ -32,12 +31,6 @@ impl Vectors {
             "the runbooks are embedded by {found}, the queries by {model}: run SELECT * FROM oncall.reembed_runbooks()"
         );
         Err(ModelError::Unusable { reason })
-    }
-
-    /// Whether a query's vector by `model` can be compared with these. It could when the model was asked; somebody may have
-    /// embedded them by another one since.
-    pub fn fit(&self, model: &str, vector: &Vector) -> bool {
-        self.comparable_with(model) == Ok(vector.as_slice().len())
     }
 
     /// Another model than `model` by which some row was embedded, if there is any.

@@ -14,7 +14,7 @@ use oncall_domain::triage::Triage;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Result, catalogue, jsonb, policies, statement, writing};
+use super::{Result, breaker, catalogue, jsonb, statement, writing};
 use crate::error::OncallError;
 use crate::settings;
 
@@ -58,7 +58,7 @@ impl Dossier {
         );
         if !begun {
             // A switch that was thrown since counts.
-            decision = decision.under(settings::autonomy(), policies::breaker(self.breaker.as_deref()));
+            decision = decision.under(settings::autonomy(), breaker::of(self.breaker.as_deref()));
         }
         Ok(Some(Incident {
             id: id.to_owned(),

@@ -4,11 +4,6 @@
 //! A search would spend more on reading it than on searching. Nothing is decided by it: the sections that it finds are read
 //! from the table, and so is every policy and every step by which the router decides.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::rc::Rc;
-use std::sync::LazyLock;
-
 use oncall_domain::flat::{Entry, FlatIndex, Section};
 use oncall_domain::ids::RunbookId;
 use oncall_domain::policy::Policy;
@@ -16,9 +11,12 @@ use oncall_domain::runbook::Step;
 use pgrx::pg_sys;
 use pgrx::spi::SpiHeapTupleData;
 use serde::Deserialize;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use super::catalogue::{self, Vectors};
-use super::{Result, Statement, statement};
+use super::{Result, statement};
 use crate::backend::changes;
 use crate::error::OncallError;
 use crate::settings;
@@ -92,15 +90,8 @@ fn read(most: i32) -> Result<Ground> {
         policies: Option<Vec<Policy>>,
         are_few: bool,
     }
-    static QUESTIONS: LazyLock<String> = LazyLock::new(|| {
-        Statement::together(&[
-            ("vectors", include_str!("sql/vectors.sql")),
-            ("policies", include_str!("sql/policies.sql")),
-            ("are_few", include_str!("sql/are_few.sql")),
-        ])
-    });
-    let Answers { vectors, policies, are_few } =
-        Statement::new(QUESTIONS.as_str()).ask(&[most.into()])?.unwrap_or_default();
+    let questions = statement!("vectors", "policies", "are_few");
+    let Answers { vectors, policies, are_few } = questions.ask(&[most.into()])?.unwrap_or_default();
     Ok(Ground {
         vectors: vectors.ok_or_else(catalogue::no_vectors)?,
         policies: policies.unwrap_or_default(),

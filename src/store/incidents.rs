@@ -1,8 +1,5 @@
 //! `incident_audit`: one row for each accepted alert.
 
-use std::collections::BTreeMap;
-use std::sync::LazyLock;
-
 use oncall_domain::alert::{Alert, Severity};
 use oncall_domain::ids::{RunbookId, StepId};
 use oncall_domain::intake::Kept;
@@ -13,9 +10,10 @@ use oncall_domain::triage::Triage;
 use pgrx::datum::DatumWithOid;
 use pgrx::{AnyNumeric, JsonB};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 
 use super::catalogue::{self, StepRow};
-use super::{Result, Statement, jsonb, policies, statement, writing};
+use super::{Result, breaker, jsonb, statement, writing};
 use crate::error::OncallError;
 
 /// What becomes of an alert that comes in.
@@ -160,24 +158,14 @@ pub fn facts(runbooks: &[RunbookId], actions: &[String]) -> Result<Facts> {
         actions_last_hour: Option<u32>,
         repeats_last_hour: Option<BTreeMap<StepId, u32>>,
     }
-    static QUESTIONS: LazyLock<String> = LazyLock::new(|| {
-        Statement::together(&[
-            ("incident_type", include_str!("sql/incident_type.sql")),
-            ("steps_of", include_str!("sql/steps_of.sql")),
-            ("policies", include_str!("sql/policies.sql")),
-            ("breaker", include_str!("sql/breaker.sql")),
-            ("actions_last_hour", include_str!("sql/actions_last_hour.sql")),
-            ("repeats_last_hour", include_str!("sql/repeats_last_hour.sql")),
-        ])
-    });
-    let found: Answers = Statement::new(QUESTIONS.as_str())
-        .ask(&[catalogue::ids(runbooks), actions.to_vec().into()])?
-        .unwrap_or_default();
+    let questions =
+        statement!("incident_type", "steps_of", "policies", "breaker", "actions_last_hour", "repeats_last_hour");
+    let found: Answers = questions.ask(&[catalogue::ids(runbooks), actions.to_vec().into()])?.unwrap_or_default();
     Ok(Facts {
         incident_type: found.incident_type,
         steps: catalogue::sound_steps(found.steps_of)?,
         policies: found.policies.unwrap_or_default(),
-        breaker: policies::breaker(found.breaker.as_deref()),
+        breaker: breaker::of(found.breaker.as_deref()),
         actions_last_hour: found.actions_last_hour.unwrap_or(0),
         repeats_last_hour: found.repeats_last_hour.unwrap_or_default(),
     })

@@ -8,7 +8,8 @@ use pgvector::Vector;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Result, Statement, jsonb, reals, statement, writing};
+use super::{Result, Statement, jsonb, statement, writing};
+use crate::backend::reals;
 
 /// One entry of the journal.
 #[derive(Debug)]
@@ -143,7 +144,7 @@ pub struct Inference<'a> {
 pub fn record_inference(inference: Inference<'_>) -> Result<()> {
     statement!("record_inference").write(&[
         inference.query.into(),
-        reals(inference.vector),
+        reals(inference.vector.as_slice()),
         inference.matched.into(),
         inference.scores.into(),
         inference.answer.into(),

@@ -1,11 +1,9 @@
 //! `metric_sample` and `pg_stat_statements`: what was measured of late.
 
-use std::sync::LazyLock;
-
 use oncall_domain::host::Metric;
 use serde::Deserialize;
 
-use super::{Result, Statement};
+use super::{Result, Statement, statement};
 
 /// The latest samples, and the statements that take the most time where `pg_stat_statements` is installed.
 pub fn recent() -> Result<Vec<Metric>> {
@@ -14,13 +12,8 @@ pub fn recent() -> Result<Vec<Metric>> {
         samples: Vec<Metric>,
         statements_schema: Option<String>,
     }
-    static QUESTIONS: LazyLock<String> = LazyLock::new(|| {
-        Statement::together(&[
-            ("samples", include_str!("sql/samples.sql")),
-            ("statements_schema", include_str!("sql/statements_schema.sql")),
-        ])
-    });
-    let found = Statement::new(QUESTIONS.as_str()).ask(&[])?;
+    let questions = statement!("samples", "statements_schema");
+    let found = questions.ask(&[])?;
     let Some(Found { samples: mut metrics, statements_schema }) = found else { return Ok(Vec::new()) };
     if let Some(schema) = statements_schema {
         let slowest = Statement::filled(include_str!("sql/statements.sql"), "@statements@", &schema);

@@ -1,5 +1,6 @@
 //! SQL by table. Statements are files with names; a complex answer is one jsonb value, read into a type.
 
+pub mod breaker;
 pub mod catalogue;
 pub mod chores;
 pub mod deliveries;
@@ -11,7 +12,6 @@ pub mod journal;
 pub mod measurements;
 mod pen;
 pub mod people;
-pub mod policies;
 pub mod rights;
 pub mod rounds;
 pub mod search;
@@ -29,7 +29,6 @@ use pgrx::spi::{self, OwnedPreparedStatement, SpiHeapTupleData};
 use pgrx::{JsonB, PgOid, Spi};
 use serde::de::DeserializeOwned;
 
-use crate::backend;
 use crate::error::OncallError;
 
 pub use pen::{forgetting, is_forgetting, is_writing, writing};
@@ -57,8 +56,8 @@ impl Statement {
     }
 
     /// Several statements that ask, as one: it answers with an object of their answers by these names. They see the same
-    /// state, and the server goes to work once; their parameters are shared. For a static, which is made once.
-    pub fn together(questions: &[(&str, &'static str)]) -> String {
+    /// state, and the server goes to work once; their parameters are shared.
+    fn together(questions: &[(&str, &'static str)]) -> String {
         // Each on lines of its own: a file may end in a comment.
         let fields: Vec<String> = questions.iter().map(|(name, text)| format!("'{name}', (\n{text}\n)")).collect();
         Self::filled(include_str!("sql/together.sql"), "@questions@", &fields.join(", ")).0.into_owned()
@@ -134,11 +133,17 @@ impl Plans {
     }
 }
 
-/// The statement in the file `sql/<name>.sql` beside this module.
+/// The statement in the file `sql/<name>.sql` beside this module; several that ask, as one, which is put together once.
 macro_rules! statement {
     ($name:literal) => {
         $crate::store::Statement::new(include_str!(concat!("sql/", $name, ".sql")))
     };
+    ($($name:literal),+) => {{
+        static TOGETHER: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
+            $crate::store::Statement::together(&[$(($name, include_str!(concat!("sql/", $name, ".sql")))),+])
+        });
+        $crate::store::Statement::new(TOGETHER.as_str())
+    }};
 }
 pub(crate) use statement;
 
@@ -167,11 +172,6 @@ fn vector_schema() -> Result<String> {
 pub fn jsonb<'a>(value: &impl serde::Serialize) -> Result<DatumWithOid<'a>> {
     let value = serde_json::to_value(value).map_err(|error| OncallError::Catalogue { reason: error.to_string() })?;
     Ok(JsonB(value).into())
-}
-
-/// A vector as a `real[]` argument: the cast to `vector` checks length and finiteness, and costs microseconds.
-pub fn reals<'a>(vector: &pgvector::Vector) -> DatumWithOid<'a> {
-    backend::reals(vector.as_slice())
 }
 
 /// The time of the transaction: the same for every call of an agent, as on replay.

@@ -12,9 +12,10 @@ use pgvector::Vector;
 
 use super::catalogue::Vectors;
 use super::ground::Ground;
-use super::{Args, Result, Statement, reals, statement};
-use crate::backend::with_settings;
+use super::{Args, Result, Statement, statement};
+use crate::backend::{reals, with_settings};
 use crate::error::OncallError;
+use crate::settings;
 
 /// The most sections of one search: all of an HNSW index's answer is held in memory, and `hnsw.ef_search` ends at 1,000.
 pub const MOST_SECTIONS: i32 = 100;
@@ -49,7 +50,7 @@ const SEARCH_SETTINGS: &[(&CStr, &CStr)] = &[
 ];
 
 /// What a search goes by.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Query<'a> {
     /// The builtin vector of the text.
     pub builtin: &'a Vector,
@@ -62,7 +63,13 @@ pub struct Query<'a> {
 }
 
 /// The top k sections, and every sound step of their runbooks.
+///
+/// A pod's vector counts where it can be compared. It could when the pod was asked; somebody may have embedded the runbooks
+/// by another model since.
 pub fn retrieve(ground: &Ground, query: &Query<'_>, weights: Weights) -> Result<Retrieval> {
+    let model = settings::embedding_pod().map(|(_, model)| model).unwrap_or_default();
+    let fits = |vector: &&Vector| ground.vectors.comparable_with(&model) == Ok(vector.as_slice().len());
+    let query = &Query { pod: query.pod.filter(fits), ..*query };
     let Ranking { top, runner_up } = match &ground.flat {
         Some(flat) => rank_of_all(flat, query, weights)?,
         None => rank_of_candidates(&ground.vectors, query, weights)?,
@@ -100,8 +107,8 @@ fn rank_of_candidates(vectors: &Vectors, query: &Query<'_>, weights: Weights) ->
 
 impl Query<'_> {
     fn args<'a>(&self) -> [DatumWithOid<'a>; 3] {
-        let pod = self.pod.map_or_else(DatumWithOid::null::<Vec<f32>>, reals);
-        [reals(self.builtin), pod, self.alert_name.map(str::to_owned).into()]
+        let pod = self.pod.map_or_else(DatumWithOid::null::<Vec<f32>>, |vector| reals(vector.as_slice()));
+        [reals(self.builtin.as_slice()), pod, self.alert_name.map(str::to_owned).into()]
     }
 }
 

@@ -35,7 +35,7 @@ use crate::pod;
 use crate::settings;
 use crate::store::journal::{self, Entry};
 use crate::store::work::Purpose;
-use crate::store::{self, deliveries, ground, measurements, policies, search};
+use crate::store::{self, breaker, deliveries, ground, measurements, search};
 
 /// Why a conversation ends in the middle. It travels by unwinding: agents know nothing of journals and databases.
 #[derive(Debug, thiserror::Error)]
@@ -235,14 +235,13 @@ impl Host for WorkerHost {
         let request = journaled::retrieve_request(alert, weights, pod.is_some());
         let vector = builtin::embed(query.as_str());
         let retrieval: Retrieval = self.in_database("retrieve", request, || {
-            let ground = ground::current()?;
             let asked = search::Query {
                 builtin: &vector,
-                pod: pod.as_ref().filter(|vector| ground.vectors.fit(&pod::embedding_model(), vector)),
+                pod: pod.as_ref(),
                 alert_name: alert.name.as_deref(),
                 k: settings::top_k(),
             };
-            Ok(json!(search::retrieve(&ground, &asked, weights)?))
+            Ok(json!(search::retrieve(&*ground::current()?, &asked, weights)?))
         });
         self.conversation.found.replace(Some(Found::new(query.clone(), vector, &retrieval)));
         retrieval
@@ -329,7 +328,7 @@ impl WorkerHost {
         let autonomy = settings::autonomy();
         let why = if autonomy != Autonomy::On {
             format!("oncall.autonomy is {}", autonomy.as_str())
-        } else if must(transaction(policies::breaker_now)) != Breaker::Closed {
+        } else if must(transaction(breaker::now)) != Breaker::Closed {
             "the circuit breaker is open".to_owned()
         } else {
             return None;
